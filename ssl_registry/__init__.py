@@ -1,0 +1,95 @@
+"""Plugin-based self-supervised pre-training: compose methods, backbones, decoders and datasets.
+
+The names below are the public interface. They are imported when first used, so that
+`import ssl_registry` costs next to nothing and never imports torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ssl_registry.api import create as create
+    from ssl_registry.api import evaluate as evaluate
+    from ssl_registry.api import finetune as finetune
+    from ssl_registry.api import predict as predict
+    from ssl_registry.api import pretrain as pretrain
+    from ssl_registry.config.experiment import FinetuneConfig as FinetuneConfig
+    from ssl_registry.config.experiment import PretrainConfig as PretrainConfig
+    from ssl_registry.config.model import ComponentConfig as ComponentConfig
+    from ssl_registry.config.model import DatasetConfig as DatasetConfig
+    from ssl_registry.config.model import MethodConfig as MethodConfig
+    from ssl_registry.config.model import component as component
+    from ssl_registry.config.split import SplitConfig as SplitConfig
+    from ssl_registry.config.strict import StrictModel as StrictModel
+    from ssl_registry.errors import ConfigError as ConfigError
+    from ssl_registry.errors import DataError as DataError
+    from ssl_registry.errors import DatasetNotFoundError as DatasetNotFoundError
+    from ssl_registry.errors import UserError as UserError
+    from ssl_registry.errors import WeightsError as WeightsError
+    from ssl_registry.interfaces.augmentation import Augmentation as Augmentation
+    from ssl_registry.interfaces.augmentation import Views as Views
+    from ssl_registry.interfaces.backbone import Backbone as Backbone
+    from ssl_registry.interfaces.dataset import Dataset as Dataset
+    from ssl_registry.interfaces.dataset import DatasetInfo as DatasetInfo
+    from ssl_registry.interfaces.dataset import Image as Image
+    from ssl_registry.interfaces.dataset import Mask as Mask
+    from ssl_registry.interfaces.dataset import Sample as Sample
+    from ssl_registry.interfaces.decoder import Decoder as Decoder
+    from ssl_registry.interfaces.method import Method as Method
+    from ssl_registry.interfaces.method import MethodContext as MethodContext
+    from ssl_registry.interfaces.method import PretrainBatch as PretrainBatch
+    from ssl_registry.interfaces.task import SegmentationBatch as SegmentationBatch
+    from ssl_registry.interfaces.task import Task as Task
+    from ssl_registry.interfaces.task import TaskContext as TaskContext
+    from ssl_registry.interfaces.training import ParameterGroup as ParameterGroup
+    from ssl_registry.interfaces.training import StepOutput as StepOutput
+    from ssl_registry.nn.segmentation import SegmentationNetwork as SegmentationNetwork
+    from ssl_registry.nn.trunk import Trunk as Trunk
+    from ssl_registry.plugins import PluginRecord as PluginRecord
+    from ssl_registry.plugins import plugins as plugins
+    from ssl_registry.registry import components as components
+    from ssl_registry.spec import API_VERSION as API_VERSION
+    from ssl_registry.spec import Component as Component
+    from ssl_registry.spec import hookimpl as hookimpl
+    from ssl_registry.weights.read import load_network as load_network
+    from ssl_registry.weights.read import load_weights as load_weights
+
+_HOME = {
+    "api": ("create", "evaluate", "finetune", "predict", "pretrain"),
+    "config.experiment": ("FinetuneConfig", "PretrainConfig"),
+    "config.model": ("ComponentConfig", "DatasetConfig", "MethodConfig", "component"),
+    "config.split": ("SplitConfig",),
+    "config.strict": ("StrictModel",),
+    "errors": ("ConfigError", "DataError", "DatasetNotFoundError", "UserError", "WeightsError"),
+    "interfaces.augmentation": ("Augmentation", "Views"),
+    "interfaces.backbone": ("Backbone",),
+    "interfaces.dataset": ("Dataset", "DatasetInfo", "Image", "Mask", "Sample"),
+    "interfaces.decoder": ("Decoder",),
+    "interfaces.method": ("Method", "MethodContext", "PretrainBatch"),
+    "interfaces.task": ("SegmentationBatch", "Task", "TaskContext"),
+    "interfaces.training": ("ParameterGroup", "StepOutput"),
+    "nn.segmentation": ("SegmentationNetwork",),
+    "nn.trunk": ("Trunk",),
+    "plugins": ("PluginRecord", "plugins"),
+    "registry": ("components",),
+    "spec": ("API_VERSION", "Component", "hookimpl"),
+    "weights.read": ("load_network", "load_weights"),
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+__version__ = "0.1.0"
+__all__ = ["__version__", *sorted(_MODULE_OF)]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'ssl_registry' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"ssl_registry.{_MODULE_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,119 @@
+"""The base models of every config, and the field type that names a component.
+
+Nothing here imports torch, so that listing and checking configs stays fast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pydantic import (
+    BaseModel,
+    Field,
+    GetCoreSchemaHandler,
+    ValidatorFunctionWrapHandler,
+)
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from ssl_registry import registry
+from ssl_registry.config.split import SplitConfig
+from ssl_registry.config.strict import StrictModel
+from ssl_registry.errors import UserError
+
+
+class ComponentConfig(StrictModel):
+    """Settings of one component; a plugin subclasses it and gives `name` a default."""
+
+    name: str = Field(description="The component's registered name, or provider/name.")
+
+
+class MethodConfig(ComponentConfig):
+    """Settings of a pre-training method.
+
+    `default_augmentation` names the augmentation component that a run uses when its config
+    names none.
+    """
+
+    default_augmentation: ClassVar[str] = ""
+
+
+class DatasetConfig(ComponentConfig):
+    """Settings of a dataset: where it is, how it is split, and which parts are used."""
+
+    split: SplitConfig = Field(
+        default_factory=SplitConfig, description="How samples are divided into train, val, test."
+    )
+    skip_unreadable: bool = Field(
+        default=False,
+        description="Leave out images that cannot be read (and name them) instead of stopping.",
+    )
+
+
+@dataclass(frozen=True)
+class ComponentField:
+    """Field metadata: the value is the config of a component of `kind`.
+
+    The validator takes a config object, a name, or a table with a `name`; it looks the model
+    up by name, so only the chosen plugin's config module is imported.
+    """
+
+    kind: str
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        """Wrap the field's own schema (used for ready-made configs) with the lookup."""
+
+        def validate(value: Any, inner: ValidatorFunctionWrapHandler) -> Any:
+            if isinstance(value, BaseModel):
+                return inner(value)
+            return self.model_of(value).model_validate(_as_table(value))
+
+        return core_schema.no_info_wrap_validator_function(validate, handler(source))
+
+    def model_of(self, value: Any) -> type[ComponentConfig]:
+        """The config model that `value` names; a pydantic error where it names none."""
+        name = _as_table(value).get("name")
+        if not isinstance(name, str):
+            raise PydanticCustomError(
+                "component_name", "needs a name: {known}", {"known": self._known()}
+            )
+        try:
+            return registry.config_model(self.kind, name)
+        except UserError as error:
+            raise PydanticCustomError(
+                "component", "{message}", {"message": str(error)}
+            ) from error
+
+    def _known(self) -> str:
+        names = ", ".join(f.component.name for f in registry.components(self.kind))
+        return f"one of {names}" if names else f"but no plugin offers a {self.kind}"
+
+
+def _as_table(value: Any) -> Mapping[str, Any]:
+    if isinstance(value, str):
+        return {"name": value}
+    if isinstance(value, Mapping):
+        return value
+    raise PydanticCustomError("component_type", "must be a name or a table with a name", {})
+
+
+def component(kind: str) -> ComponentField:
+    """Mark a field as the config of a component of `kind`.
+
+    Write `Annotated[SerializeAsAny[ComponentConfig], component("method")]`: without
+    `SerializeAsAny` a subclass would be dumped as its base, and all run ids would be equal.
+    """
+    return ComponentField(kind)
+
+
+__all__ = [
+    "ComponentConfig",
+    "ComponentField",
+    "DatasetConfig",
+    "MethodConfig",
+    "StrictModel",
+    "component",
+]

@@ -1,0 +1,46 @@
+"""How a dataset's samples are divided into train, val and test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from ssl_registry.config.strict import StrictModel
+
+Part = Literal["train", "val", "test"]
+PARTS: tuple[Part, ...] = ("train", "val", "test")
+
+
+class SplitConfig(StrictModel):
+    """A recipe for a split; the core makes it, the same way for every dataset."""
+
+    kind: Literal["random", "stratified", "official", "file"] = Field(
+        default="random",
+        description="random; stratified by label; official (as the release divides it); or file.",
+    )
+    ratios: tuple[float, float, float] = Field(
+        default=(0.7, 0.1, 0.2), description="Shares of train, val and test; any positive scale."
+    )
+    seed: int = Field(default=42, ge=0, description="Seed of the draw.")
+    group_by: Literal["none", "group", "duplicates"] = Field(
+        default="none",
+        description=(
+            "Keep together: samples of one group (patient, recording), or near-duplicate images."
+        ),
+    )
+    file: Path | None = Field(
+        default=None,
+        description="For kind file: a CSV with a column `id` or `original_filepath`, and `split`.",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.kind == "file") != (self.file is not None):
+            raise ValueError("kind = 'file' and file = '...' belong together")
+        if min(self.ratios) < 0 or self.ratios[0] <= 0:
+            raise ValueError("ratios must not be negative, and train needs a share")
+        if self.kind in ("official", "file") and self.group_by != "none":
+            raise ValueError(f"group_by has no meaning for a split of kind {self.kind!r}")
+        return self

@@ -1,0 +1,115 @@
+"""The contract of a dataset: what it holds and how one image and one mask are read."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssl_registry.config.model import DatasetConfig
+from ssl_registry.config.split import Part
+
+Image = NDArray[np.uint8]
+Mask = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What a dataset is, for people and for the weights made from it.
+
+    Attributes:
+        organ: Such as `breast`; `mixed` where samples say it in their `meta`.
+        modality: Such as `ultrasound` or `natural image`.
+        licence: Licence of the data, with its SPDX name where it has one.
+        citation: How to cite the data.
+        source: Address of the official release.
+        channels: 1 for gray images (colour overlays are reduced to luma), 3 for colour.
+        classes: Names of the mask values 1, 2, ...; empty if there are no masks.
+        exclusive: Whether a pixel belongs to at most one class.
+        lesion_free_label: The `Sample.label` of images that show no lesion, if there is one.
+    """
+
+    organ: str
+    modality: str
+    licence: str
+    citation: str
+    source: str
+    channels: Literal[1, 3] = 1
+    classes: tuple[str, ...] = ()
+    exclusive: bool = True
+    lesion_free_label: str | None = None
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image of a dataset.
+
+    Attributes:
+        id: Unique in the dataset, stable across machines, without file-system oddities.
+        label: Class of the whole image, if known.
+        group: Patient, case or recording; samples of one group may be kept together.
+        split: The part the official release puts it in, if it does.
+        has_mask: Whether `read_mask` gives a mask (which may be empty).
+        files: The files it is read from: their names, sizes and times key the cache.
+        meta: Further facts, such as organ, view or phase.
+    """
+
+    id: str
+    label: str | None = None
+    group: str | None = None
+    split: Part | None = None
+    has_mask: bool = False
+    files: tuple[Path, ...] = ()
+    meta: Mapping[str, str] = field(default_factory=dict)
+
+
+class Dataset(ABC):
+    """A set of images, built from its config by `Dataset(config)`.
+
+    Reading must be thread-safe: the cache is filled by several threads.
+    """
+
+    info: DatasetInfo
+
+    def __init__(self, config: DatasetConfig) -> None:
+        self.config = config
+
+    @abstractmethod
+    def samples(self) -> Sequence[Sample]:
+        """All samples in a stable order.
+
+        Raises:
+            DatasetNotFoundError: The data are not there; says where it looked and what to do.
+            DataError: The folder is there but is not the expected release.
+        """
+
+    @abstractmethod
+    def read_image(self, sample: Sample) -> Image:
+        """Read one image as uint8 `[H, W]` (gray) or `[H, W, 3]` (RGB).
+
+        Raises:
+            DataError: It cannot be read; names the file.
+        """
+
+    def read_mask(self, sample: Sample) -> Mask | None:
+        """Read one mask, of the same height and width as its image; None if there is none.
+
+        uint8 `[H, W]` of class numbers (0 is background) if classes are exclusive, else
+        `[K, H, W]` of 0 and 1, one plane per class.
+
+        Raises:
+            DataError: It cannot be read; names the file.
+        """
+        return None
+
+    def data_key(self) -> str:
+        """What the pixels depend on besides `Sample.files`; it keys the cache.
+
+        A generated dataset returns its settings and the version of its generator.
+        """
+        return ""

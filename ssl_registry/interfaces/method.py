@@ -1,0 +1,63 @@
+"""The contract of a self-supervised method: views in, a loss out."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from ssl_registry.interfaces.augmentation import Views
+from ssl_registry.interfaces.training import StepOutput, Trainable
+
+
+@dataclass(frozen=True)
+class MethodContext:
+    """What a method cannot know from its config, so that it guesses nothing.
+
+    Attributes:
+        num_images: Images that are trained on.
+        total_steps: Steps the run will take.
+        batch_size: Images per step and process.
+        image_size: Side of the views, px.
+        channels: Channels of the views.
+        vocabulary: For each key of `Sample.meta`, its values in order; `PretrainBatch.meta`
+            holds places in it.
+        world_size: Number of processes.
+    """
+
+    num_images: int
+    total_steps: int
+    batch_size: int
+    image_size: int
+    channels: int
+    vocabulary: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    world_size: int = 1
+
+
+@dataclass(frozen=True)
+class PretrainBatch:
+    """A batch of N images as a method sees it.
+
+    Attributes:
+        views: The normalised views, each `[N, channels, H, W]`.
+        sample_id: int64 `[N]`, the place of each image in the run's data.
+        meta: Per metadata key int64 `[N]`, places in the vocabulary, -1 where unknown.
+    """
+
+    views: Views
+    sample_id: Tensor
+    meta: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class Method(Trainable):
+    """Built by `Method(trunk, config, context)`; trains the `Trunk` it is given.
+
+    Every forward of a training step must happen inside `forward`, because that is the module
+    that data-parallel training wraps.
+    """
+
+    @abstractmethod
+    def forward(self, batch: PretrainBatch) -> StepOutput:
+        """The loss of one batch (scalar, fp32) with named scalars."""

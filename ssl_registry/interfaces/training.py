@@ -1,0 +1,63 @@
+"""What a training loop asks of the module it trains; methods and tasks share it."""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class ParameterGroup:
+    """Parameters that are optimised alike.
+
+    Attributes:
+        parameters: The parameters; those that need no gradient are left out.
+        rate_scale: Factor on the learning rate.
+        weight_decay: Whether the optimizer's weight decay applies.
+        scheduled: Whether the rate follows the schedule (False: it stays at the peak).
+    """
+
+    parameters: tuple[nn.Parameter, ...]
+    rate_scale: float = 1.0
+    weight_decay: bool = True
+    scheduled: bool = True
+
+
+@dataclass(frozen=True)
+class StepOutput:
+    """What one forward of a training step gives.
+
+    Attributes:
+        loss: Scalar, fp32, to be minimised.
+        scalars: Further named scalars to log, without gradient.
+        embeddings: `[M, D]` outputs to watch for collapse, without gradient, if there are any.
+    """
+
+    loss: Tensor
+    scalars: Mapping[str, Tensor] = field(default_factory=dict)
+    embeddings: Tensor | None = None
+
+
+class Trainable(nn.Module, ABC):
+    """A module with its own view of how it is optimised and what happens around a step."""
+
+    def parameter_groups(self) -> Iterable[ParameterGroup]:
+        """How parameters are optimised; by default all alike, biases and norms not decayed."""
+        decayed, plain = [], []
+        for parameter in self.parameters():
+            if parameter.requires_grad:
+                (decayed if parameter.ndim > 1 else plain).append(parameter)
+        yield ParameterGroup(tuple(decayed))
+        yield ParameterGroup(tuple(plain), weight_decay=False)
+
+    def before_step(self, step: int) -> None:
+        """Called before the forward of `step` (from 0)."""
+
+    def after_step(self, step: int, committed: bool) -> None:
+        """Called after `step`; `committed` is False if the update was skipped.
+
+        A method moves its EMA and queue here, and only if the step was committed.
+        """

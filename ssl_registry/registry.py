@@ -1,0 +1,144 @@
+"""From a kind and a name to a component: find it, load its targets, create it."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from ssl_registry.errors import ComponentClashError, ComponentNotFoundError, PluginError
+from ssl_registry.plugins import DISABLE_VARIABLE, PluginRecord, plugins
+from ssl_registry.spec import KINDS, Component
+
+if TYPE_CHECKING:
+    from ssl_registry.config.model import ComponentConfig
+
+
+@dataclass(frozen=True)
+class Found:
+    """A component together with the plugin that offers it."""
+
+    component: Component
+    plugin: PluginRecord
+
+    def provenance(self) -> dict[str, str]:
+        """What a run records of a component it used."""
+        return {
+            "kind": self.component.kind,
+            "name": self.component.name,
+            "plugin": self.plugin.name,
+            "distribution": self.plugin.distribution,
+            "version": self.plugin.version,
+        }
+
+
+def components(kind: str | None = None) -> tuple[Found, ...]:
+    """All components of working plugins, of one `kind` or of every kind.
+
+    Raises:
+        ComponentNotFoundError: `kind` is no kind of component.
+    """
+    if kind is not None and kind not in KINDS:
+        raise ComponentNotFoundError(
+            f"no kind of component is called {kind!r}; there are {', '.join(KINDS)}"
+            + suggest(kind, KINDS)
+        )
+    found = [
+        Found(component, plugin)
+        for plugin in plugins()
+        for component in plugin.components
+        if kind in (None, component.kind)
+    ]
+    return tuple(sorted(found, key=lambda f: (KINDS.index(f.component.kind), f.component.name)))
+
+
+def find(kind: str, name: str) -> Found:
+    """The one component of `kind` called `name`, or `provider/name` where names clash.
+
+    Raises:
+        ComponentNotFoundError: None is offered; lists what is, with near names.
+        ComponentClashError: Several plugins offer it; never the last one wins.
+    """
+    provider, _, plain = name.rpartition("/")
+    of_kind = components(kind)
+    matches = [
+        f
+        for f in of_kind
+        if f.component.name == plain and (not provider or f.plugin.answers_to(provider))
+    ]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise ComponentClashError(_clash_message(kind, plain, matches))
+    raise ComponentNotFoundError(_not_found_message(kind, name, of_kind))
+
+
+def _clash_message(kind: str, name: str, matches: list[Found]) -> str:
+    providers = [f.plugin.provider for f in matches]
+    return (
+        f"{kind} {name!r} is offered by {len(matches)} plugins: {', '.join(providers)}. "
+        f"Write {providers[0]}/{name} to choose, or disable one with {DISABLE_VARIABLE}."
+    )
+
+
+def _not_found_message(kind: str, name: str, of_kind: tuple[Found, ...]) -> str:
+    known = ", ".join(f"{f.component.name} ({f.plugin.name})" for f in of_kind) or "none"
+    message = f"no {kind} is called {name!r}{suggest(name, [f.component.name for f in of_kind])}"
+    message += f"; known: {known}"
+    broken = [p for p in plugins() if p.status == "broken"]
+    if broken:
+        names = ", ".join(p.provider for p in broken)
+        message += f"; broken plugins that may have offered it: {names}"
+    return message
+
+
+def suggest(word: str, known: tuple[str, ...] | list[str]) -> str:
+    """` (did you mean 'x'?)` for the nearest known name, or nothing."""
+    near = difflib.get_close_matches(word, known, n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def load_target(target: str, found: Found) -> Any:
+    """Import `"package.module:Attribute"` of a component.
+
+    Raises:
+        PluginError: It cannot be imported; names the plugin and its distribution.
+    """
+    module, _, attribute = target.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        component, plugin = found.component, found.plugin
+        raise PluginError(
+            f"{component.kind} {component.name!r} of plugin {plugin.name} "
+            f"({plugin.distribution} {plugin.version}) cannot be loaded from {target}: {error}"
+        ) from error
+
+
+def config_model(kind: str, name: str) -> type[ComponentConfig]:
+    """The pydantic model of a component's settings; imports only that plugin's config module."""
+    found = find(kind, name)
+    model: type[ComponentConfig] = load_target(found.component.config, found)
+    return model
+
+
+def factory(kind: str, name: str) -> Callable[..., Any]:
+    """What builds the component; called as the contract of its kind says."""
+    found = find(kind, name)
+    built: Callable[..., Any] = load_target(found.component.factory, found)
+    return built
+
+
+def resource(kind: str, name: str) -> str:
+    """The text of the file that an `experiment` component ships."""
+    found = find(kind, name)
+    package, _, file = found.component.factory.partition(":")
+    try:
+        return files(package).joinpath(file).read_text(encoding="utf-8")
+    except (ImportError, OSError) as error:
+        raise PluginError(
+            f"{kind} {name!r} of plugin {found.plugin.name} cannot be read: {error}"
+        ) from error
