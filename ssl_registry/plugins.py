@@ -6,19 +6,22 @@ and hurts no other. A disabled plugin is not imported.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
+import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
-from types import ModuleType
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from importlib.metadata import Distribution, EntryPoint, entry_points
+from typing import Literal
 
 import pluggy
 
 from ssl_registry.spec import API_VERSION, ENTRY_POINT_GROUP, Component, HookSpec
 
 DISABLE_VARIABLE = "SSL_REGISTRY_DISABLE"
+
+_IDENTITY = ("Name", "Version")
 
 Status = Literal["ok", "broken", "disabled"]
 
@@ -32,8 +35,9 @@ class PluginRecord:
         module: The module it points to.
         distribution: The distribution that declares it, and its `version`.
         status: `ok`, `broken` or `disabled`.
-        reason: Why it is not `ok`; empty otherwise.
+        reason: Why it is not `ok`, in one line; empty otherwise.
         components: What it offers; empty unless `ok`.
+        manager: Calls the hooks of this plugin alone; none unless `ok`.
     """
 
     name: str
@@ -58,84 +62,106 @@ class PluginRecord:
 @functools.cache
 def plugins() -> tuple[PluginRecord, ...]:
     """All plugins that are installed, sorted by distribution and name."""
-    found = sorted(_entry_points(), key=lambda entry: (_distribution(entry)[0], entry.name))
-    return tuple(_record(entry) for entry in found)
+    disabled = _disabled()
+    found = sorted(_found(), key=lambda item: (item[0].distribution, item[0].name))
+    return tuple(_examine(record, entry, disabled) for record, entry in found)
 
 
-def _entry_points() -> Iterator[EntryPoint]:
-    seen: set[tuple[str, str, str]] = set()
+def _found() -> Iterator[tuple[PluginRecord, EntryPoint]]:
+    """Every entry point of the group, with a record that says only where it comes from."""
+    # A distribution parses its metadata on every access, which would take most of the time.
+    identities: dict[int, tuple[str, str]] = {}
     for entry in entry_points(group=ENTRY_POINT_GROUP):
-        # An editable install seen from its own folder is found twice.
-        key = (_distribution(entry)[0], entry.name, entry.value)
-        if key not in seen:
-            seen.add(key)
-            yield entry
+        if id(entry.dist) not in identities:
+            identities[id(entry.dist)] = _identity(entry.dist)
+        distribution, version = identities[id(entry.dist)]
+        yield PluginRecord(entry.name, entry.value, distribution, version, "disabled"), entry
 
 
-def _distribution(entry: EntryPoint) -> tuple[str, str]:
-    if entry.dist is None:
+def _identity(distribution: Distribution | None) -> tuple[str, str]:
+    """Name and version; a damaged installation may have lost either."""
+    if distribution is None:
         return "unknown", "unknown"
-    return entry.dist.name, entry.dist.version
+    metadata = distribution.metadata
+    name, version = (metadata[key] if key in metadata else "unknown" for key in _IDENTITY)
+    return name, version
 
 
 def _disabled() -> set[str]:
     return {part.strip() for part in os.environ.get(DISABLE_VARIABLE, "").split(",")} - {""}
 
 
-def _record(entry: EntryPoint) -> PluginRecord:
-    distribution, version = _distribution(entry)
-    record = PluginRecord(entry.name, entry.value, distribution, version, "disabled")
-    if any(record.answers_to(name) for name in _disabled()):
-        return _with(record, reason=f"named in {DISABLE_VARIABLE}")
+def _examine(record: PluginRecord, entry: EntryPoint, disabled: set[str]) -> PluginRecord:
+    if any(record.answers_to(name) for name in disabled):
+        return replace(record, reason=f"named in {DISABLE_VARIABLE}")
     try:
-        manager, components = _load(entry)
+        # What a plugin prints while it is imported must not mix with our own output (--json).
+        with contextlib.redirect_stdout(sys.stderr):
+            manager, components = _load(entry)
     except (Exception, SystemExit) as error:  # whatever a foreign module raises stays with it
-        return _with(record, status="broken", reason=f"{type(error).__name__}: {error}")
-    return _with(record, status="ok", components=components, manager=manager)
+        return replace(record, status="broken", reason=_reason(error))
+    return replace(record, status="ok", components=components, manager=manager)
 
 
-def _with(record: PluginRecord, **changes: Any) -> PluginRecord:
-    return PluginRecord(**{**record.__dict__, **changes})
+def _reason(error: BaseException) -> str:
+    message = " ".join(str(error).split())
+    if isinstance(error, _ContractError):
+        return message
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
+class _ContractError(Exception):
+    """The plugin can be imported but is not what the contract asks for."""
 
 
 def _load(entry: EntryPoint) -> tuple[pluggy.PluginManager, tuple[Component, ...]]:
-    module: ModuleType = entry.load()
-    number = getattr(module, "SSL_REGISTRY_API", None)
-    if number != API_VERSION:
-        raise _WrongApiError(_api_message(number))
+    module = entry.load()
+    _check_api(getattr(module, "SSL_REGISTRY_API", None))
     manager = pluggy.PluginManager(ENTRY_POINT_GROUP)
     manager.add_hookspecs(HookSpec)
     manager.register(module, entry.name)
-    manager.check_pending()
-    if not manager.get_hookcallers(module):
-        raise pluggy.PluginValidationError(
-            module, "implements no hook; mark ssl_registry_components() with @hookimpl"
+    _check_hooks(manager, module)
+    return manager, _components(manager)
+
+
+def _check_api(number: object) -> None:
+    if number == API_VERSION:
+        return
+    if number is None:
+        raise _ContractError(
+            f"states no SSL_REGISTRY_API; set SSL_REGISTRY_API = {API_VERSION} in the module"
         )
-    return manager, _components(manager, entry.name)
+    newer = isinstance(number, int) and number > API_VERSION
+    advice = "upgrade ssl-registry" if newer else "install a newer release of the plugin"
+    raise _ContractError(
+        f"written for API {number!r}, this ssl-registry has API {API_VERSION}: {advice}"
+    )
 
 
-def _components(manager: pluggy.PluginManager, name: str) -> tuple[Component, ...]:
-    declared = [item for items in manager.hook.ssl_registry_components() for item in items]
+def _check_hooks(manager: pluggy.PluginManager, module: object) -> None:
+    callers = manager.get_hookcallers(module)
+    if not callers:
+        raise _ContractError("implements no hook; mark ssl_registry_components() with @hookimpl")
+    for caller in callers:
+        if not caller.has_spec():
+            known = ", ".join(name for name in vars(HookSpec) if not name.startswith("_"))
+            raise _ContractError(f"there is no hook {caller.name!r}; the hooks are {known}")
+    manager.check_pending()
+
+
+def _components(manager: pluggy.PluginManager) -> tuple[Component, ...]:
+    hook = manager.hook.ssl_registry_components
+    answers = hook()
+    if hook.get_hookimpls() and not answers:  # pluggy leaves out an answer of None
+        raise _ContractError("ssl_registry_components() gave None, not Components")
+    declared = tuple(item for items in answers for item in items)
     seen: set[tuple[str, str]] = set()
     for item in declared:
         if not isinstance(item, Component):
-            raise TypeError(
-                f"ssl_registry_components() of {name} gave a {type(item).__name__}, "
-                "not a Component"
+            raise _ContractError(
+                f"ssl_registry_components() gave a {type(item).__name__}, not a Component"
             )
         if (item.kind, item.name) in seen:
-            raise ValueError(f"{item.kind} {item.name!r} is declared twice in {name}")
+            raise _ContractError(f"declares the {item.kind} {item.name!r} twice")
         seen.add((item.kind, item.name))
-    return tuple(declared)
-
-
-class _WrongApiError(Exception):
-    """The plugin was written for another API number."""
-
-
-def _api_message(number: object) -> str:
-    if number is None:
-        return f"states no SSL_REGISTRY_API; set SSL_REGISTRY_API = {API_VERSION} in the module"
-    newer = isinstance(number, int) and number > API_VERSION
-    advice = "upgrade ssl-registry" if newer else "install a newer release of the plugin"
-    return f"written for API {number}, this ssl-registry has API {API_VERSION}: {advice}"
+    return declared

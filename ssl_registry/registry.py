@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,14 @@ class Found:
 
     component: Component
     plugin: PluginRecord
+
+    @property
+    def described(self) -> str:
+        """The component and where it comes from, for a message."""
+        return (
+            f"{self.component.kind} {self.component.name!r} of plugin {self.plugin.name} "
+            f"({self.plugin.distribution} {self.plugin.version})"
+        )
 
     def provenance(self) -> dict[str, str]:
         """What a run records of a component it used."""
@@ -95,8 +102,10 @@ def _not_found_message(kind: str, name: str, of_kind: tuple[Found, ...]) -> str:
     return message
 
 
-def suggest(word: str, known: tuple[str, ...] | list[str]) -> str:
+def suggest(word: str, known: Sequence[str]) -> str:
     """` (did you mean 'x'?)` for the nearest known name, or nothing."""
+    import difflib  # only for messages: it would slow down every listing
+
     near = difflib.get_close_matches(word, known, n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""
 
@@ -110,35 +119,61 @@ def load_target(target: str, found: Found) -> Any:
     module, _, attribute = target.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        component, plugin = found.component, found.plugin
+    except (Exception, SystemExit) as error:  # a foreign module may raise anything
         raise PluginError(
-            f"{component.kind} {component.name!r} of plugin {plugin.name} "
-            f"({plugin.distribution} {plugin.version}) cannot be loaded from {target}: {error}"
+            f"{found.described} cannot be loaded from {target}: {type(error).__name__}: {error}"
         ) from error
 
 
 def config_model(kind: str, name: str) -> type[ComponentConfig]:
-    """The pydantic model of a component's settings; imports only that plugin's config module."""
+    """The pydantic model of a component's settings; imports only that plugin's config module.
+
+    Raises:
+        ComponentNotFoundError: There is no such component, or its kind has no settings.
+        ComponentClashError: Several plugins offer it.
+        PluginError: The model cannot be imported, or is no `ComponentConfig`.
+    """
+    from ssl_registry.config.model import ComponentConfig
+
     found = find(kind, name)
-    model: type[ComponentConfig] = load_target(found.component.config, found)
+    if not found.component.config:
+        raise ComponentNotFoundError(f"{kind} {name!r} is a file and has no settings of its own")
+    model = load_target(found.component.config, found)
+    if not (isinstance(model, type) and issubclass(model, ComponentConfig)):
+        raise PluginError(f"{found.described}: {found.component.config} is no ComponentConfig")
     return model
 
 
 def factory(kind: str, name: str) -> Callable[..., Any]:
-    """What builds the component; called as the contract of its kind says."""
+    """What builds the component; called as the contract of its kind says.
+
+    Raises:
+        ComponentNotFoundError: There is no such component.
+        ComponentClashError: Several plugins offer it.
+        PluginError: It cannot be imported, or cannot be called.
+    """
     found = find(kind, name)
+    if found.component.kind == "experiment":
+        raise ComponentNotFoundError(f"experiment {name!r} is a file: nothing to build")
     built: Callable[..., Any] = load_target(found.component.factory, found)
+    if not callable(built):
+        raise PluginError(f"{found.described}: {found.component.factory} cannot be called")
     return built
 
 
 def resource(kind: str, name: str) -> str:
-    """The text of the file that an `experiment` component ships."""
+    """The text of the file that an `experiment` component ships.
+
+    Raises:
+        ComponentNotFoundError: There is no such component, or it is no file.
+        ComponentClashError: Several plugins offer it.
+        PluginError: The file is not in the package, or cannot be read.
+    """
     found = find(kind, name)
+    if kind != "experiment":
+        raise ComponentNotFoundError(f"{kind} {name!r} is no file to read")
     package, _, file = found.component.factory.partition(":")
     try:
         return files(package).joinpath(file).read_text(encoding="utf-8")
-    except (ImportError, OSError) as error:
-        raise PluginError(
-            f"{kind} {name!r} of plugin {found.plugin.name} cannot be read: {error}"
-        ) from error
+    except (ImportError, OSError, UnicodeDecodeError) as error:
+        raise PluginError(f"{found.described} cannot be read: {error}") from error

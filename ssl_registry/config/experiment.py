@@ -81,7 +81,9 @@ class TrainingConfig(StrictModel):
         default=None, ge=1, description="CPU threads of torch; default: torch's own choice."
     )
     checkpoint_seconds: float = Field(
-        default=60.0, ge=0, description="Write a resume checkpoint at most this often; 0: each step."
+        default=60.0,
+        ge=0,
+        description="Write a resume checkpoint at most this often; 0: each step.",
     )
 
 
@@ -174,6 +176,9 @@ class FinetuneConfig(RunConfig):
     )
     threshold: float = Field(
         default=0.5, gt=0, lt=1, description="Probability above which a pixel is foreground."
+    )
+    validation_epochs: int = Field(
+        default=1, ge=1, description="Validate every so many epochs, and after the last."
     )
     training: FinetuningConfig = Field(default_factory=FinetuningConfig)
 

@@ -5,7 +5,7 @@ Nothing here imports torch, so that listing and checking configs stays fast.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -15,6 +15,7 @@ from pydantic import (
     GetCoreSchemaHandler,
     ValidatorFunctionWrapHandler,
 )
+from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from ssl_registry import registry
@@ -83,9 +84,7 @@ class ComponentField:
         try:
             return registry.config_model(self.kind, name)
         except UserError as error:
-            raise PydanticCustomError(
-                "component", "{message}", {"message": str(error)}
-            ) from error
+            raise PydanticCustomError("component", "{message}", {"message": str(error)}) from error
 
     def _known(self) -> str:
         names = ", ".join(f.component.name for f in registry.components(self.kind))
@@ -109,6 +108,20 @@ def component(kind: str) -> ComponentField:
     return ComponentField(kind)
 
 
+def component_marker(field: FieldInfo) -> ComponentField | None:
+    """What marks `field` as a component's config, also inside `tuple[...]` and `... | None`."""
+    for marker in (*field.metadata, *_metadata(field.annotation)):
+        if isinstance(marker, ComponentField):
+            return marker
+    return None
+
+
+def _metadata(annotation: Any) -> Iterator[Any]:
+    yield from getattr(annotation, "__metadata__", ())
+    for argument in getattr(annotation, "__args__", ()):
+        yield from _metadata(argument)
+
+
 __all__ = [
     "ComponentConfig",
     "ComponentField",
@@ -116,4 +129,5 @@ __all__ = [
     "MethodConfig",
     "StrictModel",
     "component",
+    "component_marker",
 ]

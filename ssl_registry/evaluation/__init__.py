@@ -1,1 +1,1 @@
-"""TODO."""
+"""Evaluation of segmentations: counts, per-image table, aggregates whose names carry the policy."""

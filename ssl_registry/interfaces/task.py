@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ssl_registry.interfaces.training import StepOutput, Trainable
+from ssl_registry.nn.segmentation import SegmentationNetwork
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,18 @@ class SegmentationBatch:
 
 
 class Task(Trainable):
-    """Built by `Task(network, config, context)` around a `SegmentationNetwork`."""
+    """Built by `Task(network, config, context)` around the network it fine-tunes.
+
+    Attributes:
+        network: The network whose weights are trained.
+    """
+
+    network: SegmentationNetwork
+
+    @property
+    def predictor(self) -> SegmentationNetwork:
+        """The network that is evaluated and saved; a teacher where the task keeps one."""
+        return self.network
 
     def augment(self, batch: SegmentationBatch) -> SegmentationBatch:
         """Augment a labelled batch with images in [0, 1]; by default nothing is done."""
@@ -49,7 +61,3 @@ class Task(Trainable):
     @abstractmethod
     def forward(self, labelled: SegmentationBatch, unlabelled: Tensor | None) -> StepOutput:
         """The loss over a labelled batch, and over unlabelled images where the task uses them."""
-
-    @abstractmethod
-    def probabilities(self, images: Tensor) -> Tensor:
-        """Foreground probabilities fp32 `[N, K, H, W]` of normalised images."""

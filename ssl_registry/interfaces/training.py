@@ -46,7 +46,8 @@ class Trainable(nn.Module, ABC):
 
     def parameter_groups(self) -> Iterable[ParameterGroup]:
         """How parameters are optimised; by default all alike, biases and norms not decayed."""
-        decayed, plain = [], []
+        decayed: list[nn.Parameter] = []
+        plain: list[nn.Parameter] = []
         for parameter in self.parameters():
             if parameter.requires_grad:
                 (decayed if parameter.ndim > 1 else plain).append(parameter)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import nn
 
@@ -23,7 +24,7 @@ def mlp(
         last_shift: Whether that last BatchNorm has a shift (SimCLR's has only a scale).
     """
     layers: list[nn.Module] = []
-    for index, (inputs, outputs) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for index, (inputs, outputs) in enumerate(pairwise(sizes)):
         last = index == len(sizes) - 2
         normed = last_batch_norm if last else batch_norm
         layers.append(nn.Linear(inputs, outputs, bias=not normed))

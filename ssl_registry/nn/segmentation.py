@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from ssl_registry.interfaces.backbone import Backbone
@@ -23,3 +24,24 @@ class SegmentationNetwork(nn.Module):
         dense = self.decoder(features, (images.shape[-2], images.shape[-1]))
         logits: Tensor = self.head(dense)
         return logits
+
+
+def output_count(classes: int, exclusive: bool) -> int:
+    """How many outputs a network needs for `classes` foreground classes.
+
+    One class, or classes that may overlap, take one sigmoid output each. Several exclusive
+    classes take a softmax over the classes and the background, which is output 0.
+    """
+    return classes + 1 if exclusive and classes > 1 else classes
+
+
+def foreground_probabilities(logits: Tensor, classes: int) -> Tensor:
+    """Probabilities fp32 `[N, classes, H, W]` from logits `[N, outputs, H, W]`.
+
+    Sigmoid where each output is a class; softmax without the background where there is one
+    output more (see `output_count`).
+    """
+    with torch.autocast(logits.device.type, enabled=False):
+        if logits.shape[1] > classes:
+            return logits.float().softmax(dim=1)[:, 1:]
+        return logits.float().sigmoid()

@@ -32,4 +32,5 @@ class Trunk(nn.Module):
 
     def embed(self, images: Tensor) -> Tensor:
         """Global average pool of the dense map: `[N, embed_dim]`."""
-        return self(images).mean(dim=(-2, -1))
+        dense: Tensor = self(images)
+        return dense.mean(dim=(-2, -1))

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Several runs as one: compared, and reported together."""

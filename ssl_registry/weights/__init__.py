@@ -1,1 +1,1 @@
-"""TODO."""
+"""The exchange folder: `model.safetensors`, `config.json`, `ssl_registry.json`, `README.md`."""

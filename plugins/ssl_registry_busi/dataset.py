@@ -1,0 +1,162 @@
+"""The BUSI release: breast ultrasound with lesion masks.
+
+Format: `Dataset_BUSI_with_GT/{benign,malignant,normal}/` with `benign (1).png`, its mask
+`benign (1)_mask.png`, and for a few images further masks `benign (1)_mask_1.png`, ... The lesion
+is the union of all masks of an image. Masks come in mixed colour modes; those of normal images
+are empty. There are no patient ids, and the release holds near-duplicate images.
+
+Citation: W. Al-Dhabyani, M. Gomaa, H. Khaled, A. Fahmy, Dataset of breast ultrasound images,
+Data in Brief 28:104863, 2020.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from ssl_registry import (
+    DataError,
+    Dataset,
+    DatasetInfo,
+    DatasetNotFoundError,
+    Image,
+    Mask,
+    Sample,
+)
+from ssl_registry_busi.config import BusiConfig
+from ssl_registry_busi.picture import picture_size, read_binary, read_luma
+
+
+class BusiDataset(Dataset):
+    """780 breast ultrasound images, of which 647 show a lesion with its mask.
+
+    A sample's id is its file name without the suffix, such as `benign (1)`, and its label is
+    its class. Images are luma: the few with colour overlays lose the colour. Files whose names
+    are not the release's are passed over.
+    """
+
+    release_folder: ClassVar[str] = "Dataset_BUSI_with_GT"
+    labels: ClassVar[tuple[str, ...]] = ("benign", "malignant", "normal")
+    file_name: ClassVar[re.Pattern[str]] = re.compile(
+        r"(?P<label>benign|malignant|normal) \((?P<number>[0-9]+)\)"
+        r"(?P<mask>_mask(?:_(?P<part>[0-9]+))?)?\.png"
+    )
+
+    info = DatasetInfo(
+        organ="breast",
+        modality="ultrasound",
+        licence="CC BY 4.0 (CC-BY-4.0)",
+        citation=(
+            "W. Al-Dhabyani, M. Gomaa, H. Khaled, A. Fahmy. Dataset of breast ultrasound images. "
+            "Data in Brief 28:104863, 2020. https://doi.org/10.1016/j.dib.2019.104863"
+        ),
+        source="https://scholar.cu.edu.eg/?q=afahmy/pages/dataset",
+        channels=1,
+        classes=("lesion",),
+        lesion_free_label="normal",
+    )
+
+    def __init__(self, config: BusiConfig) -> None:
+        super().__init__(config)
+        self._root = config.root.expanduser()
+        self._skip_unreadable = config.skip_unreadable
+
+    def samples(self) -> Sequence[Sample]:
+        """All images by class and number; lists the folders but opens no file.
+
+        Raises:
+            DatasetNotFoundError: There is no such folder, or it holds no image of the release.
+            DataError: A mask lies there without its image (unless `skip_unreadable`).
+        """
+        folder = self._folder()
+        samples = [sample for label in self.labels for sample in self._of_class(folder, label)]
+        if not samples:
+            raise DatasetNotFoundError(
+                f"BUSI: {folder} holds no image such as benign/benign (1).png; {self._advice()}"
+            )
+        return samples
+
+    def read_image(self, sample: Sample) -> Image:
+        """Luma, uint8 `[H, W]`."""
+        return read_luma(sample.files[0])
+
+    def read_mask(self, sample: Sample) -> Mask:
+        """The union of the image's masks, uint8 `[H, W]` of 0 and 1.
+
+        Raises:
+            DataError: The image has no mask, or one that cannot be read or has another size.
+        """
+        image, *masks = sample.files
+        if not masks:
+            raise DataError(
+                f"the image {image} has no mask {image.stem}_mask{image.suffix} beside it; "
+                "every image of the release has one, so copy the release again"
+            )
+        width, height = picture_size(image)
+        union = np.zeros((height, width), np.uint8)
+        for path in masks:
+            mask = read_binary(path)
+            if mask.shape != union.shape:
+                raise DataError(
+                    f"the mask {path} is {mask.shape[1]}x{mask.shape[0]} pixels, but its image "
+                    f"{image.name} is {width}x{height}"
+                )
+            union |= mask
+        return union
+
+    def _folder(self) -> Path:
+        """The folder that holds the class folders."""
+        if not self._root.is_dir():
+            raise DatasetNotFoundError(
+                f"BUSI: there is no folder {self._root.absolute()}; {self._advice()}"
+            )
+        for folder in (self._root, self._root / self.release_folder):
+            if any((folder / label).is_dir() for label in self.labels):
+                return folder
+        raise DatasetNotFoundError(
+            f"BUSI: neither {self._root.absolute()} nor its {self.release_folder} holds a folder "
+            f"{', '.join(self.labels[:-1])} or {self.labels[-1]}; {self._advice()}"
+        )
+
+    def _advice(self) -> str:
+        return (
+            f"get the release from {self.info.source}, unpack it, and set `root` to the folder "
+            f"that holds {self.release_folder}"
+        )
+
+    def _of_class(self, folder: Path, label: str) -> list[Sample]:
+        images: dict[int, Path] = {}
+        masks: dict[int, list[tuple[int, Path]]] = {}
+        for path in sorted((folder / label).glob("*.png")):
+            match = self.file_name.fullmatch(path.name)
+            if match is None or match["label"] != label:
+                continue
+            number = int(match["number"])
+            if match["mask"]:
+                masks.setdefault(number, []).append((int(match["part"] or 0), path))
+            else:
+                images[number] = path
+        self._check_no_orphans(images, masks)
+        return [
+            Sample(
+                id=image.stem,
+                label=label,
+                has_mask=True,
+                files=(image, *(path for _, path in sorted(masks.get(number, [])))),
+            )
+            for number, image in sorted(images.items())
+        ]
+
+    def _check_no_orphans(
+        self, images: dict[int, Path], masks: dict[int, list[tuple[int, Path]]]
+    ) -> None:
+        orphans = [found[0][1] for number, found in sorted(masks.items()) if number not in images]
+        if orphans and not self._skip_unreadable:
+            raise DataError(
+                f"{len(orphans)} of the masks lack their image, the first being {orphans[0]}; "
+                "copy the release again, or set skip_unreadable = true to go on without them"
+            )

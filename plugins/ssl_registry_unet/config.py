@@ -1,0 +1,40 @@
+"""Settings of the U-Net's two halves."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ssl_registry import ComponentConfig
+
+Width = Annotated[int, Field(ge=1)]
+
+
+class UNetEncoderConfig(ComponentConfig):
+    """Settings of `unet_encoder`."""
+
+    name: str = "unet_encoder"
+    widths: tuple[Width, ...] = Field(
+        default=(64, 128, 256, 512, 1024),
+        min_length=2,
+        description="Channels per level, finest first; each level halves the one before.",
+    )
+
+
+class UNetDecoderConfig(ComponentConfig):
+    """Settings of `unet`."""
+
+    name: str = "unet"
+    widths: tuple[Width, ...] = Field(
+        default=(512, 256, 128, 64, 64),
+        min_length=1,
+        description=(
+            "Channels after each step, coarsest first; as many are used as there are steps to the "
+            "image's size (4 for unet_encoder, 5 for a ResNet)."
+        ),
+    )
+    upsampling: Literal["transposed", "nearest"] = Field(
+        default="transposed",
+        description="2x2 transposed convolution, or nearest neighbour and a 3x3 convolution.",
+    )

@@ -1,0 +1,100 @@
+"""What users call: create components, pre-train, fine-tune, evaluate, predict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from ssl_registry.build import create as create
+from ssl_registry.config.experiment import FinetuneConfig, PretrainConfig
+from ssl_registry.config.load import validate
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def pretrain(
+    config: PretrainConfig | Mapping[str, Any],
+    out: Path | str | None = None,
+    *,
+    resume: bool = False,
+) -> Path:
+    """Pre-train a backbone, or a backbone and decoder, without labels.
+
+    Args:
+        config: A config, or the table a config file would hold.
+        out: Folder of the run; default `runs/pretrain-<id>`.
+        resume: Go on with an unfinished run in that folder.
+
+    Returns:
+        The run's folder: `weights/` holds the exchange folder, `report.html` the report.
+
+    Raises:
+        UserError: One of its subclasses, with what is wrong and what to do.
+    """
+    from ssl_registry.training.pretrain import run_pretraining
+
+    checked = _checked(PretrainConfig, config)
+    return run_pretraining(checked, _path(out), resume=resume)
+
+
+def finetune(
+    config: FinetuneConfig | Mapping[str, Any],
+    out: Path | str | None = None,
+    *,
+    resume: bool = False,
+) -> Path:
+    """Fine-tune a segmentation network on labelled images and test it.
+
+    Args:
+        config: A config, or the table a config file would hold.
+        out: Folder of the run; default `runs/finetune-<id>`.
+        resume: Go on with an unfinished run in that folder.
+
+    Returns:
+        The run's folder: `metrics.csv` holds a row per test image, `summary.json` the
+        aggregates, `weights/` the network, `report.html` the report.
+
+    Raises:
+        UserError: One of its subclasses, with what is wrong and what to do.
+    """
+    from ssl_registry.training.finetune import run_finetuning
+
+    checked = _checked(FinetuneConfig, config)
+    return run_finetuning(checked, _path(out), resume=resume)
+
+
+def evaluate(run: Path | str) -> dict[str, float]:
+    """Test a finished fine-tuning run anew; gives its aggregates, named with their policy."""
+    from ssl_registry.training.testing import run_evaluation
+
+    return run_evaluation(Path(run))
+
+
+def predict(
+    weights: Path | str, images: Sequence[Path | str], out: Path | str, *, device: str = "auto"
+) -> list[Path]:
+    """Segment image files: writes `<name>.png` and `<name>_overlay.png` into `out`.
+
+    Masks hold class numbers at the image's own size (0 and 255 for a single class).
+
+    Returns:
+        The masks' paths, in the order of the images.
+
+    Raises:
+        WeightsError: `weights` holds no segmentation network.
+        DataError: An image cannot be read; images before it are done.
+    """
+    from ssl_registry.evaluation.predict import predict_files
+
+    return predict_files(Path(weights), [Path(image) for image in images], Path(out), device)
+
+
+def _checked(model: type[Model], config: Model | Mapping[str, Any]) -> Model:
+    return config if isinstance(config, model) else validate(model, config, "the config")  # type: ignore[arg-type]
+
+
+def _path(out: Path | str | None) -> Path | None:
+    return None if out is None else Path(out)

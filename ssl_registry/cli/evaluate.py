@@ -1,0 +1,29 @@
+"""`ssl-registry evaluate`: metrics of a finished run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ssl_registry.cli.text import align, verbatim
+
+
+@click.command(
+    epilog=verbatim(
+        """
+        Example:  ssl-registry evaluate runs/ID
+        """
+    )
+)
+@click.argument("run", type=click.Path(path_type=Path))
+def evaluate(run: Path) -> None:
+    """Evaluate a fine-tuned network on its test images.
+
+    RUN is the folder of a fine-tuning run. Prints the aggregates; their names say how empty
+    masks are counted. metrics.csv in RUN has a row per image.
+    """
+    from ssl_registry import api
+
+    rows = [(name, f"{value:.4f}") for name, value in api.evaluate(run).items()]
+    click.echo(align([("METRIC", "VALUE"), *rows]))

@@ -1,0 +1,56 @@
+"""Options that several commands share, and how a training command is interrupted."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+file_argument = click.argument("file", type=click.Path(path_type=Path))
+
+overrides_option = click.option(
+    "--set",
+    "overrides",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Override a setting, e.g. --set training.epochs=5; repeatable. The value is TOML or "
+    "plain text; KEY= without a value removes the key, so that its default holds.",
+)
+
+resume_option = click.option(
+    "--resume", is_flag=True, help="Go on from the last checkpoint of the same run."
+)
+
+
+def out_option(help_text: str, **settings: Any) -> Callable[[Command], Command]:
+    """The option `--out DIR`."""
+    return click.option(
+        "--out", metavar="DIR", type=click.Path(path_type=Path), help=help_text, **settings
+    )
+
+
+class Interrupted(click.ClickException):
+    """Ctrl-C; says how to go on."""
+
+    exit_code = 130
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Write the message, in one line, to stderr."""
+        click.echo(self.format_message(), file=file, err=True)
+
+
+@contextlib.contextmanager
+def interruptible(*resume: str) -> Iterator[None]:
+    """Turn Ctrl-C into one line that says how to resume: this command line plus `resume`."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        given: list[str] = click.get_current_context().obj
+        words = ["ssl-registry", *given, *(word for word in resume if word not in given)]
+        raise Interrupted(f"interrupted; to go on: {shlex.join(words)}") from None

@@ -1,0 +1,34 @@
+"""`ssl-registry predict`: masks for images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ssl_registry.cli.options import out_option
+from ssl_registry.cli.text import verbatim
+
+
+@click.command(
+    epilog=verbatim(
+        """
+        Example:  ssl-registry predict runs/ID/weights scans/*.png --out masks
+        """
+    )
+)
+@click.argument("weights", type=click.Path(path_type=Path))
+@click.argument(
+    "images", metavar="IMAGES...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
+@out_option("Folder the masks are written to.", required=True)
+def predict(weights: Path, images: tuple[Path, ...], out: Path) -> None:
+    """Write the mask of each image.
+
+    WEIGHTS is the folder `weights` of a fine-tuning run, IMAGES are files. Prints the files it
+    wrote.
+    """
+    from ssl_registry import api
+
+    for mask in api.predict(weights, images, out):
+        click.echo(mask)

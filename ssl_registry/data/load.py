@@ -1,0 +1,87 @@
+"""A dataset made ready for a run: listed, split and cached."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssl_registry.build import build_dataset
+from ssl_registry.config.model import DatasetConfig
+from ssl_registry.config.split import Part
+from ssl_registry.data.cache import CacheSettings, ImageCache, open_cache
+from ssl_registry.data.duplicates import dataset_clusters
+from ssl_registry.data.splits import make_split, split_digest
+from ssl_registry.errors import DataError
+from ssl_registry.interfaces.dataset import Dataset, Sample
+
+
+@dataclass(frozen=True)
+class LoadedData:
+    """A dataset with its samples, their parts, and their cached pixels.
+
+    Attributes:
+        samples: All samples, in the order of the cache.
+        parts: Part of each sample, by id.
+        cache: The cached pixels.
+    """
+
+    dataset: Dataset
+    samples: tuple[Sample, ...]
+    parts: dict[str, Part]
+    cache: ImageCache
+
+    def places(self, parts: Sequence[Part]) -> NDArray[np.int64]:
+        """Places of the readable samples that belong to one of `parts`, in order."""
+        chosen = [
+            place
+            for place, sample in enumerate(self.samples)
+            if self.parts[sample.id] in parts and place not in self.cache.unreadable
+        ]
+        return np.asarray(chosen, dtype=np.int64)
+
+    def describe(self) -> dict[str, object]:
+        """What a card and a report say of the data."""
+        info = self.dataset.info
+        counts = {part: len(self.places([part])) for part in ("train", "val", "test")}
+        return {
+            "name": self.dataset.config.name,
+            "organ": info.organ,
+            "modality": info.modality,
+            "licence": info.licence,
+            "citation": info.citation,
+            "source": info.source,
+            "images": counts,
+            "unreadable": sorted(self.cache.unreadable.values()),
+            "fingerprint": self.cache.fingerprint,
+            "split": split_digest(self.parts),
+        }
+
+
+def load_data(config: DatasetConfig, *, size: int, channels: int, masks: bool) -> LoadedData:
+    """List, split and cache a dataset.
+
+    Args:
+        config: The dataset's config; its `split` says how samples are divided.
+        size: Side of the cached squares, px.
+        channels: Channels to store; 1 is enough for a gray dataset.
+        masks: Whether masks are needed.
+
+    Raises:
+        DatasetNotFoundError: The data are not there.
+        DataError: They cannot be used; says which file and what to do.
+    """
+    dataset = build_dataset(config)
+    samples = tuple(dataset.samples())
+    if not samples:
+        raise DataError(f"dataset {config.name!r} has no images")
+    if masks and not dataset.info.classes:
+        raise DataError(f"dataset {config.name!r} has no masks to learn from")
+    clusters = None
+    if config.split.group_by == "duplicates":
+        clusters = dataset_clusters(dataset, samples)
+    parts = make_split(samples, config.split, clusters)
+    cache = open_cache(dataset, samples, CacheSettings(size, channels, masks))
+    return LoadedData(dataset, samples, parts, cache)

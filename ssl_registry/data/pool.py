@@ -1,0 +1,82 @@
+"""Images of several datasets as one: gathered by index, a whole batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ssl_registry.build import build_dataset
+from ssl_registry.config.model import DatasetConfig
+from ssl_registry.config.split import Part
+from ssl_registry.data.load import LoadedData, load_data
+from ssl_registry.errors import DataError
+
+
+class ImagePool:
+    """The chosen parts of several datasets, concatenated.
+
+    Attributes:
+        vocabulary: For each key of `Sample.meta`, its values in order.
+    """
+
+    def __init__(self, members: Sequence[LoadedData], parts: Sequence[Part]) -> None:
+        self.members = tuple(members)
+        chosen = [member.places(parts) for member in self.members]
+        self._member = np.repeat(np.arange(len(chosen)), [len(places) for places in chosen])
+        self._place = np.concatenate(chosen)
+        if not len(self._place):
+            names = ", ".join(member.dataset.config.name for member in self.members)
+            raise DataError(f"no images in {' and '.join(parts)} of {names}")
+        self.vocabulary, self._meta = self._read_meta()
+
+    def __len__(self) -> int:
+        return len(self._place)
+
+    def _read_meta(self) -> tuple[dict[str, tuple[str, ...]], dict[str, NDArray[np.int64]]]:
+        rows = [
+            {"dataset": self.members[m].dataset.config.name, **self.members[m].samples[p].meta}
+            for m, p in zip(self._member, self._place, strict=True)
+        ]
+        keys = sorted({key for row in rows for key in row})
+        vocabulary = {k: tuple(sorted({row[k] for row in rows if k in row})) for k in keys}
+        places = {k: {value: i for i, value in enumerate(vocabulary[k])} for k in keys}
+        codes = {
+            k: np.asarray([places[k][row[k]] if k in row else -1 for row in rows], dtype=np.int64)
+            for k in keys
+        }
+        return vocabulary, codes
+
+    def images(self, indices: NDArray[np.int64]) -> Tensor:
+        """The images at `indices` as uint8 `[B, C, size, size]`, in the caller's own memory."""
+        first = self.members[0].cache.images
+        if len(self.members) == 1:
+            return torch.from_numpy(first[self._place[indices]])
+        batch = np.empty((len(indices), *first.shape[1:]), dtype=np.uint8)
+        for number, member in enumerate(self.members):
+            here = self._member[indices] == number
+            batch[here] = member.cache.images[self._place[indices[here]]]
+        return torch.from_numpy(batch)
+
+    def meta(self, indices: NDArray[np.int64]) -> Mapping[str, Tensor]:
+        """Per metadata key, int64 places in the vocabulary, -1 where unknown."""
+        return {key: torch.from_numpy(codes[indices]) for key, codes in self._meta.items()}
+
+
+def load_pool(
+    configs: Sequence[DatasetConfig], parts: Sequence[Part], *, size: int, channels: int
+) -> ImagePool:
+    """Load datasets for pre-training; stored in one channel if that is all there is to see."""
+    stored = stored_channels(configs, channels)
+    members = [load_data(config, size=size, channels=stored, masks=False) for config in configs]
+    return ImagePool(members, parts)
+
+
+def stored_channels(configs: Sequence[DatasetConfig], channels: int) -> Literal[1, 3]:
+    """1 if the network sees gray or every dataset is gray, else 3."""
+    gray = all(build_dataset(config).info.channels == 1 for config in configs)
+    return 1 if channels == 1 or gray else 3

@@ -1,0 +1,74 @@
+"""What a run records of itself: resolved config, components, versions, and its id."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from ssl_registry import registry
+from ssl_registry.config.load import component_kinds
+
+HOW_NOT_WHAT = frozenset({"device", "threads", "checkpoint_seconds"})
+"""Settings that say how a run is executed, not what it computes; they are no part of its id."""
+
+RECORDED = ("ssl-registry", "torch", "torchvision", "timm", "kornia", "numpy", "pillow")
+
+
+def resolved(config: BaseModel) -> dict[str, Any]:
+    """The config with all defaults, as JSON values."""
+    return config.model_dump(mode="json")
+
+
+def components_used(config: BaseModel) -> list[dict[str, str]]:
+    """Kind, name, plugin, distribution and version of each component in the config."""
+    return [
+        registry.find(kind, component.name).provenance()
+        for kind, component in component_kinds(config)
+    ]
+
+
+def environment(device: str, precision: str, threads: int) -> dict[str, str]:
+    """Versions and machine facts that decide the bits of a result."""
+    facts = {"python": platform.python_version(), "platform": platform.platform()}
+    for name in RECORDED:
+        try:
+            facts[name] = version(name)
+        except PackageNotFoundError:
+            facts[name] = "not installed"
+    return {**facts, "device": device, "precision": precision, "threads": str(threads)}
+
+
+def run_id(
+    config: BaseModel, components: Iterable[Mapping[str, str]], data: Mapping[str, str]
+) -> str:
+    """Hash of what a run's result depends on.
+
+    That is the resolved config without paths, the components' versions, and the fingerprints
+    in `data`: so the same study on another machine has the same ids.
+    """
+    content = {
+        "config": _without_paths(config.model_dump(mode="python")),
+        "components": [dict(component) for component in components],
+        "data": dict(data),
+    }
+    text = json.dumps(content, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _without_paths(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {
+            key: _without_paths(item)
+            for key, item in value.items()
+            if not isinstance(item, Path) and key not in HOW_NOT_WHAT
+        }
+    if isinstance(value, (list, tuple)):
+        return [_without_paths(item) for item in value if not isinstance(item, Path)]
+    return value

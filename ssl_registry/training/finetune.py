@@ -1,0 +1,186 @@
+"""The fine-tuning run: a segmentation network learns from labelled images and is tested."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ssl_registry.build import build_backbone, build_decoder, build_task
+from ssl_registry.config.experiment import FinetuneConfig
+from ssl_registry.data.fractions import labelled_fraction
+from ssl_registry.data.load import LoadedData
+from ssl_registry.errors import DataError
+from ssl_registry.evaluation.validation import lesion_dice
+from ssl_registry.interfaces.task import SegmentationBatch, Task, TaskContext
+from ssl_registry.interfaces.training import StepOutput
+from ssl_registry.nn.normalization import Normalize
+from ssl_registry.nn.segmentation import SegmentationNetwork, output_count
+from ssl_registry.training.device import Execution, choose_execution
+from ssl_registry.training.job import Job
+from ssl_registry.training.loop import Loop, total_steps
+from ssl_registry.training.pretrain import check_image_size
+from ssl_registry.training.randomness import seed_torch
+from ssl_registry.training.run import peak_memory, start_run
+from ssl_registry.training.testing import (
+    load_labelled,
+    masked_places,
+    predictor_of,
+    test_run,
+)
+from ssl_registry.weights.card import read_card
+from ssl_registry.weights.read import load_weights
+from ssl_registry.weights.tensors import owned
+from ssl_registry.weights.write import write_network
+
+
+class FinetuneJob(Job):
+    """Labelled batches through the task; keeps the weights of the best validation Dice."""
+
+    title = "fine-tuning"
+
+    def __init__(
+        self,
+        task: Task,
+        data: LoadedData,
+        labelled: NDArray[np.int64],
+        config: FinetuneConfig,
+        execution: Execution,
+    ) -> None:
+        self.module = self._task = task
+        self.images = len(labelled)
+        self._data, self._labelled, self._config = data, labelled, config
+        self._execution = execution
+        normalize = Normalize(*config.normalization.for_channels(config.channels))
+        self._normalize = normalize.to(execution.device)
+        self._validation = masked_places(data, "val")
+        self._predictor = predictor_of(task.predictor, data, config, execution)
+        self._best: dict[str, Tensor] = {}
+        self._best_score, self._best_epoch = -math.inf, 0
+
+    def step(self, indices: NDArray[np.int64]) -> StepOutput:
+        """One forward of the task on a labelled batch."""
+        places, device = self._labelled[indices], self._execution.device
+        images = torch.from_numpy(self._data.cache.images[places]).to(device)
+        batch = SegmentationBatch(images.float() / 255, self._masks(places).to(device))
+        with torch.no_grad():
+            batch = self._task.augment(batch)
+            batch = SegmentationBatch(self._normalize(batch.images), batch.masks)
+        with self._execution.autocast():
+            output: StepOutput = self.module(batch, None)
+        return output
+
+    def _masks(self, places: NDArray[np.int64]) -> Tensor:
+        if self._data.cache.masks is None:
+            raise DataError("the dataset was loaded without its masks")
+        return torch.from_numpy(self._data.cache.masks[places])
+
+    def epoch_ended(self, epoch: int, last: bool) -> Mapping[str, float]:
+        """Validate, and keep the weights if they are the best so far."""
+        due = last or epoch % self._config.validation_epochs == 0
+        if not due or not len(self._validation):
+            return {}
+        probabilities = self._predictor.probabilities(self._data.cache.images[self._validation])
+        truth = self._masks(self._validation).numpy()
+        score = lesion_dice(
+            probabilities, truth, self._config.threshold, self._data.dataset.info.exclusive
+        )
+        if score > self._best_score:
+            self._best = owned(self._task.predictor.state_dict())
+            self._best_score, self._best_epoch = score, epoch
+        return {"validation/dice/lesion": score}
+
+    def tensors(self) -> Mapping[str, Tensor]:
+        """The best weights so far."""
+        return self._best
+
+    def numbers(self) -> Mapping[str, Any]:
+        """The score and epoch of the best weights."""
+        score = self._best_score if math.isfinite(self._best_score) else None
+        return {"best_score": score, "best_epoch": self._best_epoch}
+
+    def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
+        """Take back the best weights so far."""
+        self._best = dict(tensors)
+        score = numbers["best_score"]
+        self._best_score = -math.inf if score is None else score
+        self._best_epoch = numbers["best_epoch"]
+
+    def take_best(self) -> None:
+        """Put the best weights into the network; without validation the last ones stay."""
+        if self._best:
+            self._task.predictor.load_state_dict(self._best)
+
+
+def run_finetuning(config: FinetuneConfig, out: Path | None, *, resume: bool) -> Path:
+    """Fine-tune, test, and write weights, table and report; gives the run's folder."""
+    execution = choose_execution(config.training)
+    digest = read_card(config.weights).sha256 if config.weights else ""
+    data = load_labelled(config)
+    labelled = labelled_places(data, config)
+    steps = total_steps(len(labelled), config.training)
+    task = build_finetuning(config, data, steps)
+    run = start_run("finetune", config, [data], execution, out, resume=resume, weights=digest)
+    if run.folder.finished:
+        return run.folder.path
+    job = FinetuneJob(task, data, labelled, config, execution)
+    started = time.monotonic()
+    loop = Loop(job, config.training, config.seed, run.folder, execution)
+    state = loop.train(run.record, resume=resume)
+    job.take_best()
+    summary: dict[str, Any] = {
+        "steps": state.step,
+        "epochs": state.step / loop.steps_per_epoch,
+        "labelled_images": len(labelled),
+        "labelled_digest": _digest([data.samples[place].id for place in labelled]),
+        "best_validation": dict(job.numbers()),
+        "skipped_steps": state.skipped,
+        "training_seconds": state.seconds,
+        "wall_seconds": time.monotonic() - started,
+        "peak_memory_bytes": peak_memory(),
+    }
+    info = data.dataset.info
+    write_network(
+        run.folder.weights, task.predictor, config, info.classes, info.exclusive, run.record, summary
+    )
+    summary = test_run(run, data, task.predictor, config, execution, summary)
+    run.folder.finish(summary)
+    loop.finished(summary)
+    return run.folder.path
+
+
+def labelled_places(data: LoadedData, config: FinetuneConfig) -> NDArray[np.int64]:
+    """Places of the training samples whose labels are used."""
+    places = {data.samples[place].id: place for place in masked_places(data, "train")}
+    if not places:
+        raise DataError(f"dataset {config.data.name!r} has no training images with masks")
+    samples = [data.samples[place] for place in places.values()]
+    chosen = labelled_fraction(samples, config.fraction, config.seed)
+    return np.asarray([places[sample.id] for sample in chosen], dtype=np.int64)
+
+
+def build_finetuning(config: FinetuneConfig, data: LoadedData, steps: int) -> Task:
+    """The task around a network with fresh weights, and pre-trained ones where given."""
+    info = data.dataset.info
+    seed_torch(config.seed, "network")
+    backbone = build_backbone(config.backbone, config.channels)
+    check_image_size(config.image_size, config.backbone.name, backbone.minimum_size)
+    decoder = build_decoder(config.decoder, backbone)
+    network = SegmentationNetwork(
+        backbone, decoder, output_count(len(info.classes), info.exclusive)
+    )
+    if config.weights is not None:
+        load_weights(network, config.weights, config.scope)
+    return build_task(config.task, network, TaskContext(info.classes, info.exclusive, steps))
+
+
+def _digest(ids: list[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()

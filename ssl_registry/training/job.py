@@ -1,0 +1,47 @@
+"""What the loop asks of a job; pre-training and fine-tuning are the two jobs."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ssl_registry.interfaces.training import StepOutput, Trainable
+
+
+class Job(ABC):
+    """A module to train and the images to train it on.
+
+    Attributes:
+        title: What the progress line is headed with.
+        module: The method or task that is trained.
+        images: Number of training images.
+    """
+
+    title: str
+    module: Trainable
+    images: int
+
+    @abstractmethod
+    def step(self, indices: NDArray[np.int64]) -> StepOutput:
+        """Forward of one step on the training images at `indices`."""
+
+    def epoch_ended(self, epoch: int, last: bool) -> Mapping[str, float]:
+        """Measure at the end of an epoch (from 1); what it gives is logged."""
+        return {}
+
+    def tensors(self) -> Mapping[str, Tensor]:
+        """Tensors beside the module's that a checkpoint must keep."""
+        return {}
+
+    def numbers(self) -> Mapping[str, Any]:
+        """Numbers that a checkpoint must keep."""
+        return {}
+
+    def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
+        """Take back what `tensors` and `numbers` gave."""
+        return

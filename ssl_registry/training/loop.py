@@ -1,0 +1,254 @@
+"""The training loop: steps, schedule, checkpoints, progress, and what happens when it goes wrong.
+
+Everything a step draws or reads is a function of (seed, step), and the state between steps is
+in the checkpoint; so a run that was killed and resumed ends with the bits of one that was not.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+
+from ssl_registry.config.experiment import TrainingConfig
+from ssl_registry.errors import DataError, TrainingError
+from ssl_registry.interfaces.training import StepOutput
+from ssl_registry.progress import Track, track
+from ssl_registry.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from ssl_registry.training.device import Execution
+from ssl_registry.training.interruption import Interrupted, StopRequest
+from ssl_registry.training.job import Job
+from ssl_registry.training.observers import Observers
+from ssl_registry.training.optimizer import ScheduledOptimizer
+from ssl_registry.training.randomness import epoch_order, seed_torch
+from ssl_registry.training.run_folder import RunFolder
+from ssl_registry.training.schedule import Schedule
+
+MAX_SKIPPED = 5
+"""So many non-finite losses in a row end the run."""
+
+
+class ResumeWarning(UserWarning):
+    """A resumed run computes otherwise than before, so its bits will differ."""
+
+
+@dataclass
+class LoopState:
+    """What changes from step to step besides tensors."""
+
+    step: int = 0
+    seconds: float = 0.0
+    skipped: int = 0
+    skipped_in_a_row: int = 0
+    epoch_losses: list[float] = field(default_factory=list)
+    epoch_scalars: dict[str, float] = field(default_factory=dict)
+    epoch_seconds: float = 0.0
+
+
+class Loop:
+    """Trains a job in a run folder."""
+
+    def __init__(
+        self, job: Job, config: TrainingConfig, seed: int, run: RunFolder, execution: Execution
+    ) -> None:
+        self._job, self._config, self._seed = job, config, seed
+        self._run, self._execution = run, execution
+        self._observers = Observers(run.path)
+        self.steps_per_epoch = steps_per_epoch(job.images, config.batch_size)
+        self.total_steps = total_steps(job.images, config)
+        execution.place(job.module)
+        warmup = round(config.optimizer.warmup_epochs * self.steps_per_epoch)
+        schedule = Schedule(
+            peak=config.optimizer.learning_rate,
+            final=config.optimizer.final_learning_rate,
+            warmup_steps=min(warmup, self.total_steps // 2),
+            total_steps=self.total_steps,
+        )
+        self._optimizer = ScheduledOptimizer(job.module, config.optimizer, schedule)
+        self._state = LoopState()
+        self._saved_at = time.monotonic()
+
+    def train(self, record: dict[str, Any], *, resume: bool) -> LoopState:
+        """Train to the last step, from the newest checkpoint if `resume`.
+
+        Raises:
+            TrainingError: The loss was non-finite several times in a row.
+            Interrupted: Asked to stop; a checkpoint was written.
+        """
+        if resume:
+            self._restore()
+        self._observers.started(record)
+        title, unit = self._job.title, "step"
+        with (
+            StopRequest() as stop,
+            track(title, self.total_steps, done=self._state.step, unit=unit) as bar,
+        ):
+            while self._state.step < self.total_steps:
+                self._one_step(bar)
+                done = self._state.step == self.total_steps
+                if done or self._state.step % self.steps_per_epoch == 0:
+                    self._end_epoch(done)
+                self._maybe_save(force=stop.requested)
+                if stop.requested and not done:
+                    raise Interrupted(
+                        f"stopped after step {self._state.step} of {self.total_steps}; the "
+                        f"checkpoint is in {self._run.path}. Go on with --resume."
+                    )
+        return self._state
+
+    def finished(self, summary: dict[str, Any]) -> None:
+        """Tell observers that the whole run, with its evaluation, ended well."""
+        self._observers.finished(summary)
+
+    def _one_step(self, bar: Track) -> None:
+        state, started = self._state, time.perf_counter()
+        epoch, place = divmod(state.step, self.steps_per_epoch)
+        order = epoch_order(self._seed, epoch, self._job.images)
+        size = self._config.batch_size
+        seed_torch(self._seed, "step", state.step)
+        self._optimizer.set_step(state.step)
+        self._job.module.train()
+        self._job.module.before_step(state.step)
+        output = self._job.step(order[place * size : (place + 1) * size])
+        loss = output.loss.item()
+        committed = math.isfinite(loss)
+        if committed:
+            self._update(output)
+            self._record(loss, output)
+        self._count_skipped(committed, loss)
+        self._job.module.after_step(state.step, committed)
+        state.step += 1
+        seconds = time.perf_counter() - started
+        state.seconds += seconds
+        state.epoch_seconds += seconds
+        bar.advance(note=f"epoch {epoch + 1}, loss {loss:.4f}, {size / seconds:.0f} images/s")
+
+    def _update(self, output: StepOutput) -> None:
+        optimizer = self._optimizer.optimizer
+        optimizer.zero_grad(set_to_none=True)
+        output.loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+
+    def _record(self, loss: float, output: StepOutput) -> None:
+        state = self._state
+        state.epoch_losses.append(loss)
+        scalars = {name: float(value) for name, value in output.scalars.items()}
+        if output.embeddings is not None:
+            scalars["embedding_spread"] = embedding_spread(output.embeddings)
+        for name, value in scalars.items():
+            state.epoch_scalars[name] = state.epoch_scalars.get(name, 0.0) + value
+
+    def _count_skipped(self, committed: bool, loss: float) -> None:
+        state = self._state
+        state.skipped += not committed
+        state.skipped_in_a_row = 0 if committed else state.skipped_in_a_row + 1
+        if state.skipped_in_a_row >= MAX_SKIPPED:
+            self._save()
+            raise TrainingError(
+                f"the loss was {loss} in {MAX_SKIPPED} steps in a row, up to step {state.step}; "
+                "those updates were left out and a checkpoint was kept. Lower "
+                "training.optimizer.learning_rate, or use training.precision = 'fp32'."
+            )
+
+    def _end_epoch(self, last: bool) -> None:
+        state = self._state
+        epoch = math.ceil(state.step / self.steps_per_epoch)
+        taken = max(len(state.epoch_losses), 1)
+        row: dict[str, Any] = {
+            "epoch": epoch,
+            "step": state.step,
+            "loss": sum(state.epoch_losses) / taken if state.epoch_losses else None,
+            "learning_rate": self._optimizer.set_step(state.step - 1),
+            **{name: value / taken for name, value in state.epoch_scalars.items()},
+            "skipped": state.skipped,
+            "images_per_second": taken * self._config.batch_size / state.epoch_seconds,
+        }
+        row.update(self._job.epoch_ended(epoch, last))
+        self._run.log(row)
+        self._observers.epoch_ended(epoch, row)
+        state.epoch_losses, state.epoch_scalars, state.epoch_seconds = [], {}, 0.0
+
+    def _maybe_save(self, *, force: bool) -> None:
+        due = time.monotonic() - self._saved_at >= self._config.checkpoint_seconds
+        if force or due or self._state.step == self.total_steps:
+            self._save()
+
+    def _save(self) -> None:
+        execution = self._execution
+        state = {
+            **asdict(self._state),
+            "threads": execution.threads,
+            "precision": execution.precision,
+            "device": execution.device.type,
+            "job": dict(self._job.numbers()),
+        }
+        tensors = {
+            "module": self._job.module.state_dict(),
+            "optimizer": self._optimizer.tensors(),
+            "job": self._job.tensors(),
+        }
+        save_checkpoint(self._run.checkpoints, self._state.step, Checkpoint(tensors, state))
+        self._saved_at = time.monotonic()
+
+    def _restore(self) -> None:
+        checkpoint = load_checkpoint(self._run.checkpoints)
+        if checkpoint is None:
+            self._run.cut_log(0)
+            return
+        kept = dict(checkpoint.state)
+        self._say_what_changed(kept)
+        self._job.module.load_state_dict(checkpoint.tensors["module"])
+        self._optimizer.load_tensors(dict(checkpoint.tensors["optimizer"]))
+        self._job.restore(checkpoint.tensors["job"], kept["job"])
+        self._state = LoopState(**{name: kept[name] for name in asdict(self._state)})
+        self._run.cut_log(self._state.step)
+
+    def _say_what_changed(self, kept: dict[str, Any]) -> None:
+        execution = self._execution
+        now = {
+            "threads": execution.threads,
+            "precision": execution.precision,
+            "device": execution.device.type,
+        }
+        changed = [f"{key} {kept[key]} -> {now[key]}" for key in now if kept[key] != now[key]]
+        if changed:
+            warnings.warn(
+                f"resumed with {', '.join(changed)}: the result will not equal bit for bit that "
+                "of the uninterrupted run; set training.threads, training.precision and "
+                "training.device as before if it must",
+                ResumeWarning,
+                stacklevel=2,
+            )
+
+
+def steps_per_epoch(images: int, batch_size: int) -> int:
+    """Full batches in an epoch; the rest is left out, so that BatchNorm never sees one image.
+
+    Raises:
+        DataError: There are fewer images than one batch.
+    """
+    if images < batch_size:
+        raise DataError(
+            f"the batch of {batch_size} is larger than the set of {images} images; "
+            f"set training.batch_size to {images} or less"
+        )
+    return images // batch_size
+
+
+def total_steps(images: int, config: TrainingConfig) -> int:
+    """Steps of the whole run."""
+    steps = steps_per_epoch(images, config.batch_size) * config.epochs
+    return min(steps, config.max_steps or steps)
+
+
+def embedding_spread(embeddings: torch.Tensor) -> float:
+    """Mean standard deviation per dimension of L2-normalised `[M, D]`, times sqrt(D).
+
+    1 for directions spread evenly, 0 when all collapse to one (Chen and He 2021, section 4.1).
+    """
+    unit = torch.nn.functional.normalize(embeddings.detach().float(), dim=1)
+    return float(unit.std(dim=0, correction=0).mean() * math.sqrt(unit.shape[1]))

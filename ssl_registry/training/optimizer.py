@@ -1,0 +1,62 @@
+"""The optimizer of a run, with one torch group per parameter group of the method or task."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.optim import SGD, Adam, AdamW, Optimizer
+
+from ssl_registry.config.experiment import OptimizerConfig
+from ssl_registry.interfaces.training import Trainable
+from ssl_registry.training.schedule import Schedule
+
+
+class ScheduledOptimizer:
+    """A torch optimizer whose rates are set from the step, never accumulated."""
+
+    def __init__(self, module: Trainable, config: OptimizerConfig, schedule: Schedule) -> None:
+        self._schedule = schedule
+        self._scales: list[tuple[float, bool]] = []
+        groups: list[dict[str, Any]] = []
+        for group in module.parameter_groups():
+            parameters = [p for p in group.parameters if p.requires_grad]
+            if parameters:
+                decay = config.weight_decay if group.weight_decay else 0.0
+                groups.append({"params": parameters, "weight_decay": decay})
+                self._scales.append((group.rate_scale, group.scheduled))
+        self.optimizer = _optimizer(groups, config)
+
+    def set_step(self, step: int) -> float:
+        """Set the rates of `step`; gives the scheduled rate."""
+        scheduled = self._schedule.rate(step)
+        pairs = zip(self.optimizer.param_groups, self._scales, strict=True)
+        for group, (scale, follows) in pairs:
+            group["lr"] = scale * (scheduled if follows else self._schedule.peak)
+        return scheduled
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """The state as named tensors: `<parameter number>.<name>`."""
+        state = self.optimizer.state_dict()["state"]
+        return {
+            f"{number}.{name}": value
+            for number, values in state.items()
+            for name, value in values.items()
+            if isinstance(value, torch.Tensor)
+        }
+
+    def load_tensors(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Take back what `tensors` gave."""
+        state: dict[int, dict[str, torch.Tensor]] = {}
+        for key, value in tensors.items():
+            number, _, name = key.partition(".")
+            state.setdefault(int(number), {})[name] = value
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _optimizer(groups: list[dict[str, Any]], config: OptimizerConfig) -> Optimizer:
+    if config.name == "sgd":
+        return SGD(groups, lr=config.learning_rate, momentum=config.momentum)
+    kind = Adam if config.name == "adam" else AdamW
+    return kind(groups, lr=config.learning_rate)

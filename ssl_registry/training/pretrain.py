@@ -1,0 +1,168 @@
+"""The pre-training run: a method trains a trunk on the images of one or several datasets."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ssl_registry.build import (
+    build_augmentation,
+    build_backbone,
+    build_decoder,
+    build_method,
+)
+from ssl_registry.config.experiment import PretrainConfig
+from ssl_registry.data.pool import ImagePool, load_pool
+from ssl_registry.errors import ConfigError
+from ssl_registry.interfaces.augmentation import Augmentation, Views
+from ssl_registry.interfaces.method import Method, MethodContext, PretrainBatch
+from ssl_registry.interfaces.training import StepOutput
+from ssl_registry.nn.normalization import Normalize
+from ssl_registry.nn.trunk import Trunk
+from ssl_registry.registry import config_model
+from ssl_registry.training.device import Execution, choose_execution
+from ssl_registry.training.job import Job
+from ssl_registry.training.loop import Loop, total_steps
+from ssl_registry.training.randomness import seed_torch
+from ssl_registry.training.run import peak_memory, start_run
+from ssl_registry.weights.write import write_trunk
+
+
+class PretrainJob(Job):
+    """Gathers a batch, augments it on the device, and hands the views to the method."""
+
+    title = "pre-training"
+
+    def __init__(
+        self,
+        method: Method,
+        augmentation: Augmentation,
+        pool: ImagePool,
+        normalize: Normalize,
+        execution: Execution,
+    ) -> None:
+        self.module = method
+        self.images = len(pool)
+        self._pool, self._execution = pool, execution
+        self._augmentation = augmentation.to(execution.device)
+        self._normalize = normalize.to(execution.device)
+
+    def step(self, indices: NDArray[np.int64]) -> StepOutput:
+        """One forward of the method on augmented views."""
+        device = self._execution.device
+        images = self._pool.images(indices).to(device, non_blocking=True)
+        with torch.no_grad():
+            views = self._augmentation(images.float() / 255)
+            views = Views(
+                images=tuple(self._normalize(view) for view in views.images),
+                source=views.source,
+                transforms=views.transforms,
+                masks=views.masks,
+            )
+        batch = PretrainBatch(
+            views=views,
+            sample_id=torch.from_numpy(indices).to(device),
+            meta={key: codes.to(device) for key, codes in self._pool.meta(indices).items()},
+        )
+        with self._execution.autocast():
+            output: StepOutput = self.module(batch)
+        return output
+
+
+def with_augmentation(config: PretrainConfig) -> PretrainConfig:
+    """The config with its augmentation filled in from the method's default.
+
+    Raises:
+        ConfigError: The config names none and the method has no default.
+    """
+    if config.augmentation is not None:
+        return config
+    name = config.method.default_augmentation
+    if not name:
+        raise ConfigError(f"method {config.method.name!r} has no default augmentation; name one")
+    return config.model_copy(
+        update={"augmentation": config_model("augmentation", name).model_validate({"name": name})}
+    )
+
+
+def build_trunk(config: PretrainConfig) -> Trunk:
+    """Backbone, and decoder if there is one, with fresh weights drawn from the config's seed.
+
+    Raises:
+        ConfigError: The images are smaller than the backbone takes.
+    """
+    seed_torch(config.seed, "trunk")
+    backbone = build_backbone(config.backbone, config.channels)
+    check_image_size(config.image_size, config.backbone.name, backbone.minimum_size)
+    decoder = build_decoder(config.decoder, backbone) if config.decoder else None
+    return Trunk(backbone, decoder)
+
+
+def check_image_size(size: int, name: str, minimum: int) -> None:
+    """Raise unless images of `size` px are large enough for backbone `name`."""
+    if size < minimum:
+        raise ConfigError(
+            f"image_size = {size} is below what backbone {name!r} takes: at least {minimum} px"
+        )
+
+
+def run_pretraining(config: PretrainConfig, out: Path | None, *, resume: bool) -> Path:
+    """Pre-train and write weights and report; gives the run's folder."""
+    config = with_augmentation(config)
+    execution = choose_execution(config.training)
+    trunk = build_trunk(config)
+    pool = load_pool(
+        config.data, config.parts, size=config.stored_size, channels=config.channels
+    )
+    steps = total_steps(len(pool), config.training)
+    run = start_run("pretrain", config, pool.members, execution, out, resume=resume)
+    if run.folder.finished:
+        return run.folder.path
+    job = _job(config, trunk, pool, steps, execution)
+    started = time.monotonic()
+    loop = Loop(job, config.training, config.seed, run.folder, execution)
+    state = loop.train(run.record, resume=resume)
+    summary: dict[str, Any] = {
+        "steps": state.step,
+        "epochs": state.step / loop.steps_per_epoch,
+        "images": len(pool),
+        "skipped_steps": state.skipped,
+        "training_seconds": state.seconds,
+        "wall_seconds": time.monotonic() - started,
+        "loss": run.folder.read_log()[-1]["loss"],
+        "peak_memory_bytes": peak_memory(),
+    }
+    write_trunk(run.folder.weights, trunk, config, run.record, summary)
+    run.write_report(summary)
+    run.folder.finish(summary)
+    loop.finished(summary)
+    return run.folder.path
+
+
+def _job(
+    config: PretrainConfig, trunk: Trunk, pool: ImagePool, steps: int, execution: Execution
+) -> PretrainJob:
+    if config.augmentation is None:
+        raise ConfigError("no augmentation is named")
+    context = MethodContext(
+        num_images=len(pool),
+        total_steps=steps,
+        batch_size=config.training.batch_size,
+        image_size=config.image_size,
+        channels=config.channels,
+        vocabulary=pool.vocabulary,
+    )
+    stored = pool.members[0].cache.images.shape[1]
+    seed_torch(config.seed, "method")
+    return PretrainJob(
+        method=build_method(config.method, trunk, context),
+        augmentation=build_augmentation(config.augmentation, config.image_size, stored),
+        pool=pool,
+        normalize=Normalize(*config.normalization.for_channels(config.channels)),
+        execution=execution,
+    )

@@ -1,0 +1,128 @@
+"""A run as a whole: its record, its folder, its report."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ssl_registry.config.experiment import RunConfig
+from ssl_registry.data.load import LoadedData
+from ssl_registry.provenance import components_used, environment, resolved, run_id
+from ssl_registry.training.device import Execution
+from ssl_registry.training.run_folder import RUNS, RunFolder
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ssl_registry.report.gallery import GalleryItem
+
+Kind = Literal["pretrain", "finetune"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that has claimed its folder.
+
+    Attributes:
+        kind: What it does.
+        folder: Where.
+        record: Id, resolved config, components, data and environment, as in `config.json`.
+    """
+
+    kind: Kind
+    folder: RunFolder
+    record: dict[str, Any]
+
+    def warnings(self) -> list[str]:
+        """What a reader of the report should know about the data."""
+        return [
+            f"{data['name']}: left out, unreadable: {reason}"
+            for data in self.record["data"]
+            for reason in data["unreadable"]
+        ]
+
+    def write_report(
+        self,
+        summary: Mapping[str, Any],
+        metrics: pd.DataFrame | None = None,
+        aggregates: Mapping[str, float] | None = None,
+        gallery: Sequence[GalleryItem] = (),
+    ) -> Path:
+        """Write `report.html`; gives its path."""
+        from ssl_registry.report.run_report import RunReport, write_run_report
+
+        names = "-".join(c["name"] for c in self.record["components"])
+        report = RunReport(
+            title=f"{self.kind}: {names}",
+            kind=self.kind,
+            config=self.record["config"],
+            provenance=self.record["components"],
+            environment=self.record["environment"],
+            log=self.folder.read_log(),
+            summary=summary,
+            metrics=metrics,
+            aggregates=aggregates or {},
+            gallery=gallery,
+            warnings=self.warnings(),
+        )
+        path = self.folder.path / "report.html"
+        write_run_report(path, report)
+        return path
+
+
+def start_run(
+    kind: Kind,
+    config: RunConfig,
+    data: Sequence[LoadedData],
+    execution: Execution,
+    out: Path | None,
+    *,
+    resume: bool,
+    weights: str = "",
+) -> Run:
+    """Describe the run and claim its folder: `out`, or `runs/<kind>-<id>`.
+
+    Args:
+        kind: What the run does.
+        config: Its resolved config.
+        data: Its datasets; their fingerprints and splits are part of its id.
+        execution: Device, precision and threads.
+        out: The folder to use.
+        resume: Whether a folder of this very run may be gone on with.
+        weights: Digest of the weights it starts from.
+
+    Raises:
+        RunError: The folder is taken or not writable.
+    """
+    described = [member.describe() for member in data]
+    facts = {
+        str(number): f"{item['fingerprint']} {item['split']}"
+        for number, item in enumerate(described)
+    }
+    components = components_used(config)
+    identity = run_id(config, components, {**facts, "weights": weights})
+    record = {
+        "id": identity,
+        "kind": kind,
+        "config": resolved(config),
+        "components": components,
+        "data": described,
+        "gray": all(member.cache.images.shape[1] == 1 for member in data),
+        "initial_weights": weights,
+        "environment": environment(
+            str(execution.device), execution.precision, execution.threads
+        ),
+    }
+    folder = RunFolder(out if out is not None else RUNS / f"{kind}-{identity}")
+    folder.claim(record, resume=resume)
+    return Run(kind, folder, record)
+
+
+def peak_memory() -> int:
+    """Largest resident memory of this process so far, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

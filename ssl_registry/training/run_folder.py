@@ -1,0 +1,93 @@
+"""The folder of a run: config, log, checkpoint, weights, summary."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ssl_registry.errors import RunError
+from ssl_registry.files import read_json, write_json, write_text
+
+RUNS = Path("runs")
+
+
+class RunFolder:
+    """`<path>/` with `config.json`, `log.jsonl`, `checkpoint/`, `weights/` and `summary.json`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.checkpoints = path / "checkpoint"
+        self.weights = path / "weights"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run ended well: its summary is the last thing written."""
+        return (self.path / "summary.json").is_file()
+
+    def claim(self, record: Mapping[str, Any], *, resume: bool) -> None:
+        """Take the folder for the run that `record` describes.
+
+        Raises:
+            RunError: The folder is not writable, is used by another run, or holds this run
+                without `resume`.
+        """
+        config = self.path / "config.json"
+        if config.is_file():
+            self._check_same(read_json(config), record, resume)
+            return
+        check_writable(self.path)
+        if any(self.path.iterdir()):
+            raise RunError(f"the folder {self.path} is not empty and holds no run; choose another")
+        write_json(config, record)
+
+    def _check_same(self, old: Any, record: Mapping[str, Any], resume: bool) -> None:
+        if old["id"] != record["id"]:
+            raise RunError(
+                f"the run folder {self.path} is already used by another run "
+                f"({old['kind']} {old['id']}, this is {record['kind']} {record['id']}). "
+                "Choose another --out."
+            )
+        if not resume:
+            raise RunError(
+                f"the run folder {self.path} is already used by this very run. "
+                "Go on with --resume, or choose another --out."
+            )
+
+    def log(self, row: Mapping[str, Any]) -> None:
+        """Append a row to `log.jsonl`."""
+        with (self.path / "log.jsonl").open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(dict(row)) + "\n")
+
+    def read_log(self) -> list[dict[str, Any]]:
+        """All rows of `log.jsonl`."""
+        file = self.path / "log.jsonl"
+        if not file.is_file():
+            return []
+        lines = file.read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines if line.endswith("}")]
+
+    def cut_log(self, step: int) -> None:
+        """Forget rows beyond `step`, which a resumed run will write again."""
+        rows = [row for row in self.read_log() if row["step"] <= step]
+        write_text(self.path / "log.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+
+    def finish(self, summary: Mapping[str, Any]) -> None:
+        """Write the summary, which marks the run as finished."""
+        write_json(self.path / "summary.json", dict(summary))
+
+
+def check_writable(path: Path) -> None:
+    """Make the folder `path` if needed and make sure that files can be made in it.
+
+    Raises:
+        RunError: It cannot be made or written to.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"the output folder {path} cannot be made: {error.strerror}") from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise RunError(f"the output folder {path} is not writable")

@@ -1,0 +1,78 @@
+"""The card of an exchange folder: what the weights are and where they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field, ValidationError
+
+from ssl_registry.config.strict import StrictModel
+from ssl_registry.errors import RunError, WeightsError
+from ssl_registry.files import read_json
+
+CARD = "ssl_registry.json"
+TENSORS = "model.safetensors"
+
+Content = Literal["encoder", "encoder_decoder", "segmentation"]
+
+
+class Card(StrictModel):
+    """`ssl_registry.json`.
+
+    Attributes:
+        format: Version of this layout.
+        content: Which parts `model.safetensors` holds.
+        backbone: The backbone component's resolved config.
+        decoder: The decoder component's, if it is inside.
+        channels: Channels of the images the network takes.
+        gray: Whether images are reduced to luma first (and repeated for three channels).
+        image_size: Side of the images it was trained on, px.
+        mean: Normalisation of images in [0, 1], per channel; and `std`.
+        classes: Names of the foreground classes of a segmentation network.
+        exclusive: Whether a pixel belongs to at most one class.
+        threshold: Probability above which a pixel is foreground.
+        sha256: Digest of `model.safetensors`.
+        run: The record of the run that made the weights: config, components, data, environment.
+        summary: Steps, epochs, losses, scores.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    format: Literal[1] = 1
+    content: Content
+    backbone: dict[str, Any]
+    decoder: dict[str, Any] | None = None
+    channels: Literal[1, 3]
+    gray: bool
+    image_size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    classes: tuple[str, ...] = ()
+    exclusive: bool = True
+    threshold: float = 0.5
+    sha256: str
+    run: Mapping[str, Any] = Field(default_factory=dict)
+    summary: Mapping[str, Any] = Field(default_factory=dict)
+
+
+def read_card(folder: Path) -> Card:
+    """Read the card of an exchange folder, without its tensors.
+
+    Raises:
+        WeightsError: The folder is not there or is no exchange folder; says what is wrong.
+    """
+    if not folder.is_dir():
+        raise WeightsError(
+            f"{folder} is no folder of weights; give the folder that holds {TENSORS} and {CARD}, "
+            "such as runs/NAME/weights"
+        )
+    for name in (CARD, TENSORS):
+        if not (folder / name).is_file():
+            hint = " (did you mean its subfolder weights?)" if (folder / "weights").is_dir() else ""
+            raise WeightsError(f"{folder} holds no {name}, so it is no folder of weights{hint}")
+    try:
+        return Card.model_validate(read_json(folder / CARD))
+    except (ValidationError, RunError) as error:
+        raise WeightsError(f"the card {folder / CARD} is damaged: {error}") from error

@@ -1,0 +1,143 @@
+"""Writing exchange folders: all at once, readable under the umask, without pickle."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ssl_registry.config.experiment import FinetuneConfig, PretrainConfig
+from ssl_registry.errors import WeightsError
+from ssl_registry.files import new_folder, write_json, write_text
+from ssl_registry.interfaces.backbone import Backbone
+from ssl_registry.nn.segmentation import SegmentationNetwork
+from ssl_registry.nn.trunk import Trunk
+from ssl_registry.weights.card import CARD, TENSORS, Card
+from ssl_registry.weights.tensors import owned
+
+METADATA = {"format": "pt"}
+"""The one metadata entry: more than one would be written in random order."""
+
+
+def write_trunk(
+    folder: Path,
+    trunk: Trunk,
+    config: PretrainConfig,
+    record: Mapping[str, Any],
+    summary: Mapping[str, Any],
+) -> None:
+    """Write pre-trained weights: an encoder under its library's own keys, or both parts."""
+    if trunk.decoder is None:
+        tensors = trunk.backbone.exported().state_dict()
+    else:
+        tensors = parts_state(trunk)
+    mean, std = config.normalization.for_channels(config.channels)
+    card = Card(
+        content="encoder" if trunk.decoder is None else "encoder_decoder",
+        backbone=config.backbone.model_dump(mode="json"),
+        decoder=config.decoder.model_dump(mode="json") if config.decoder else None,
+        channels=config.channels,
+        gray=record["gray"],
+        image_size=config.image_size,
+        mean=mean,
+        std=std,
+        sha256="",
+        run=record,
+        summary=summary,
+    )
+    library = _library_config(trunk.backbone, card) if trunk.decoder is None else {}
+    _write(folder, tensors, card, library)
+
+
+def write_network(
+    folder: Path,
+    network: SegmentationNetwork,
+    config: FinetuneConfig,
+    classes: tuple[str, ...],
+    exclusive: bool,
+    record: Mapping[str, Any],
+    summary: Mapping[str, Any],
+) -> None:
+    """Write a fine-tuned segmentation network."""
+    mean, std = config.normalization.for_channels(config.channels)
+    card = Card(
+        content="segmentation",
+        backbone=config.backbone.model_dump(mode="json"),
+        decoder=config.decoder.model_dump(mode="json"),
+        channels=config.channels,
+        gray=record["gray"],
+        image_size=config.image_size,
+        mean=mean,
+        std=std,
+        classes=classes,
+        exclusive=exclusive,
+        threshold=config.threshold,
+        sha256="",
+        run=record,
+        summary=summary,
+    )
+    _write(folder, parts_state(network), card, {})
+
+
+def parts_state(module: Trunk | SegmentationNetwork) -> dict[str, Tensor]:
+    """The tensors of a trunk or network under `backbone.`, `decoder.` and `head.`."""
+    state = {f"backbone.{k}": v for k, v in module.backbone.exported().state_dict().items()}
+    rest = module.state_dict()
+    return state | {k: v for k, v in rest.items() if not k.startswith("backbone.")}
+
+
+def _library_config(backbone: Backbone, card: Card) -> dict[str, Any]:
+    """The backbone's `config.json`, told the size and normalisation it was trained with."""
+    library = backbone.library_config()
+    if library:
+        library.setdefault("pretrained_cfg", {}).update(
+            input_size=[card.channels, card.image_size, card.image_size],
+            mean=list(card.mean),
+            std=list(card.std),
+        )
+    return library
+
+
+def _write(
+    folder: Path, tensors: Mapping[str, Tensor], card: Card, library: Mapping[str, Any]
+) -> None:
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise WeightsError(f"the weights hold non-finite numbers in {name}; not saved")
+    with new_folder(folder) as temporary:
+        save_file(owned(tensors), temporary / TENSORS, metadata=METADATA)
+        digest = hashlib.sha256((temporary / TENSORS).read_bytes()).hexdigest()
+        final = card.model_copy(update={"sha256": digest})
+        write_json(temporary / CARD, final.model_dump(mode="json"))
+        if library:
+            write_json(temporary / "config.json", library)
+        write_text(temporary / "README.md", _readme(final))
+
+
+def _readme(card: Card) -> str:
+    data = [
+        f"- {item['name']}: {item['organ']}, {item['modality']}, licence {item['licence']}\n"
+        f"  {item['citation']}"
+        for item in card.run.get("data", ())
+    ]
+    decoder = f" with decoder `{card.decoder['name']}`" if card.decoder else ""
+    return "\n".join(
+        [
+            f"# {card.content} `{card.backbone['name']}`{decoder}",
+            "",
+            f"Made by ssl_registry; {card.summary.get('steps', '?')} steps on "
+            f"{card.image_size}x{card.image_size} px images with {card.channels} channels, "
+            f"normalised with mean {list(card.mean)} and standard deviation {list(card.std)}.",
+            "",
+            "Trained on:",
+            *data,
+            "",
+            f"`{CARD}` holds the resolved config, versions and data fingerprints.",
+            "",
+        ]
+    )

@@ -1,0 +1,12 @@
+"""Written for an API that is still to come."""
+
+from collections.abc import Iterable
+
+from ssl_registry import Component, hookimpl
+
+SSL_REGISTRY_API = 99
+
+
+@hookimpl
+def ssl_registry_components() -> Iterable[Component]:
+    return ()
