@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from ssl_registry.config.model import component as component
     from ssl_registry.config.split import SplitConfig as SplitConfig
     from ssl_registry.config.strict import StrictModel as StrictModel
+    from ssl_registry.discovery import PluginRecord as PluginRecord
+    from ssl_registry.discovery import plugins as plugins
     from ssl_registry.errors import ConfigError as ConfigError
     from ssl_registry.errors import DataError as DataError
     from ssl_registry.errors import DatasetNotFoundError as DatasetNotFoundError
@@ -47,8 +49,6 @@ if TYPE_CHECKING:
     from ssl_registry.interfaces.training import StepOutput as StepOutput
     from ssl_registry.nn.segmentation import SegmentationNetwork as SegmentationNetwork
     from ssl_registry.nn.trunk import Trunk as Trunk
-    from ssl_registry.plugins import PluginRecord as PluginRecord
-    from ssl_registry.plugins import plugins as plugins
     from ssl_registry.registry import components as components
     from ssl_registry.spec import API_VERSION as API_VERSION
     from ssl_registry.spec import Component as Component
@@ -62,6 +62,7 @@ _HOME = {
     "config.model": ("ComponentConfig", "DatasetConfig", "MethodConfig", "component"),
     "config.split": ("SplitConfig",),
     "config.strict": ("StrictModel",),
+    "discovery": ("PluginRecord", "plugins"),
     "errors": ("ConfigError", "DataError", "DatasetNotFoundError", "UserError", "WeightsError"),
     "interfaces.augmentation": ("Augmentation", "Views"),
     "interfaces.backbone": ("Backbone",),
@@ -72,7 +73,6 @@ _HOME = {
     "interfaces.training": ("ParameterGroup", "StepOutput"),
     "nn.segmentation": ("SegmentationNetwork",),
     "nn.trunk": ("Trunk",),
-    "plugins": ("PluginRecord", "plugins"),
     "registry": ("components",),
     "spec": ("API_VERSION", "Component", "hookimpl"),
     "weights.read": ("load_network", "load_weights"),
@@ -80,7 +80,7 @@ _HOME = {
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __version__ = "0.1.0"
-__all__ = ["__version__", *sorted(_MODULE_OF)]  # noqa: PLE0604
+__all__ = ["__version__", *sorted(_MODULE_OF)]
 
 
 def __getattr__(name: str) -> Any:

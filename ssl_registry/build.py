@@ -45,10 +45,10 @@ def create(kind: str, name: str, **settings: Any) -> Any:
         ConfigError: A setting is unknown, of a wrong type, out of range or missing.
         ComponentNotFoundError: There is no such component; lists what there is.
     """
+    if kind == "experiment":
+        raise ConfigError("an experiment is data and cannot be created; run it with the runner")
     model = registry.config_model(kind, name)
-    needed = BUILD_ARGUMENTS.get(kind)
-    if needed is None:
-        raise ConfigError(f"an {kind} is data and cannot be created; run it with the runner")
+    needed = BUILD_ARGUMENTS[kind]
     missing = [argument for argument in needed if argument not in settings]
     if missing:
         raise ConfigError(f"{kind} {name!r} is built from {', '.join(missing)} as well; give them")

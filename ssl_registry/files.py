@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import shutil
@@ -15,14 +17,19 @@ from ssl_registry.errors import RunError
 
 
 @contextmanager
-def new_folder(target: Path) -> Iterator[Path]:
+def new_folder(target: Path, *, marker: str = "") -> Iterator[Path]:
     """Yield a temporary folder beside `target`; it becomes `target` if the block ends well.
 
     An older `target` is replaced. If the block raises, nothing is left behind and the older
-    one stays.
+    one stays. Whoever writes the files, they become readable as the umask says.
+
+    Args:
+        target: The folder to make or replace.
+        marker: If `target` holds a file of this name in the end, because another process was
+            faster, it stays and the new folder is dropped.
 
     Raises:
-        RunError: The place is not writable.
+        RunError: The place is not writable, or the disk is full.
     """
     temporary = beside(target)
     try:
@@ -32,24 +39,58 @@ def new_folder(target: Path) -> Iterator[Path]:
         raise RunError(f"cannot write to {target.parent}: {error.strerror}") from error
     try:
         yield temporary
-        for file in temporary.iterdir():
-            _sync(file)
-        _replace(temporary, target)
+        _publish(temporary)
+        _replace(temporary, target, marker)
+    except OSError as error:
+        raise RunError(f"cannot write {target}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _replace(folder: Path, target: Path) -> None:
-    """Put `folder` where `target` is; a folder that was there is moved away first."""
-    old = beside(target)
-    try:
-        target.rename(old)
-    except FileNotFoundError:
-        folder.rename(target)
-    else:
-        folder.rename(target)
-        shutil.rmtree(old)
+def _publish(folder: Path) -> None:
+    """Give the files in `folder` the permissions of the umask, and sync them to the disk."""
+    # The folder was made by mkdir and so shows the umask, which Python can only read by setting.
+    permissions = folder.stat().st_mode & 0o666
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.chmod(permissions)
+        _sync(path)
+    _sync(folder)
+
+
+def _replace(folder: Path, target: Path, marker: str) -> None:
+    """Put `folder` where `target` is; a folder that was there is moved away first.
+
+    Other processes may do the same at the same time: one folder wins, whole.
+    """
+    while not _renamed(folder, target):
+        if marker and (target / marker).is_file():
+            return
+        old = beside(target)
+        try:
+            target.rename(old)
+        except FileNotFoundError:
+            continue
+        try:
+            done = _renamed(folder, target)
+        except OSError:
+            old.rename(target)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+        if done:
+            break
     _sync(target.parent)
+
+
+def _renamed(folder: Path, target: Path) -> bool:
+    """Rename `folder` to `target`; False if a folder with content is there."""
+    try:
+        folder.rename(target)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+            return False
+        raise
+    return True
 
 
 def write_text(path: Path, text: str) -> None:
@@ -66,7 +107,8 @@ def write_text(path: Path, text: str) -> None:
     except OSError as error:
         raise RunError(f"cannot write {path}: {error.strerror}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 def write_json(path: Path, value: Any) -> None:

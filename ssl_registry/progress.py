@@ -72,10 +72,10 @@ def _rich_track(title: str, total: int, done: int) -> Iterator[Track]:
     from rich.progress import TimeRemainingColumn as Remaining
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
         Remaining(),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:

@@ -16,7 +16,7 @@ from ssl_registry import registry
 from ssl_registry.config.load import component_kinds
 
 HOW_NOT_WHAT = frozenset({"device", "threads", "checkpoint_seconds"})
-"""Settings that say how a run is executed, not what it computes; they are no part of its id."""
+"""Settings under `training` that say how a run is executed, not what it computes."""
 
 RECORDED = ("ssl-registry", "torch", "torchvision", "timm", "kornia", "numpy", "pillow")
 
@@ -50,11 +50,12 @@ def run_id(
 ) -> str:
     """Hash of what a run's result depends on.
 
-    That is the resolved config without paths, the components' versions, and the fingerprints
-    in `data`: so the same study on another machine has the same ids.
+    That is the resolved config without paths and execution settings (`HOW_NOT_WHAT`), the
+    components' versions, and the fingerprints in `data`: so the same study on another machine
+    has the same ids.
     """
     content = {
-        "config": _without_paths(config.model_dump(mode="python")),
+        "config": identity(config.model_dump(mode="python")),
         "components": [dict(component) for component in components],
         "data": dict(data),
     }
@@ -62,13 +63,23 @@ def run_id(
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _without_paths(value: Any) -> Any:
-    if isinstance(value, Mapping):
+def identity(settings: Any, table: str = "") -> Any:
+    """What of dumped settings decides a result: no paths, nothing of how `training` is executed.
+
+    Args:
+        settings: What `model_dump(mode="python")` gave, or a part of it.
+        table: The key under which `settings` stand.
+    """
+    if isinstance(settings, Mapping):
+        left_out = HOW_NOT_WHAT if table == "training" else frozenset[str]()
         return {
-            key: _without_paths(item)
-            for key, item in value.items()
-            if not isinstance(item, Path) and key not in HOW_NOT_WHAT
+            key: identity(item, key)
+            for key, item in settings.items()
+            if not isinstance(item, Path) and key not in left_out
         }
-    if isinstance(value, (list, tuple)):
-        return [_without_paths(item) for item in value if not isinstance(item, Path)]
-    return value
+    if isinstance(settings, (list, tuple)):
+        return [identity(item) for item in settings if not isinstance(item, Path)]
+    if isinstance(settings, (set, frozenset)):
+        # Their order differs from process to process.
+        return sorted((identity(i) for i in settings if not isinstance(i, Path)), key=str)
+    return settings

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from ssl_registry.discovery import DISABLE_VARIABLE, PluginRecord, plugins
 from ssl_registry.errors import ComponentClashError, ComponentNotFoundError, PluginError
-from ssl_registry.plugins import DISABLE_VARIABLE, PluginRecord, plugins
 from ssl_registry.spec import KINDS, Component
 
 if TYPE_CHECKING:

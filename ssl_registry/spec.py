@@ -47,7 +47,9 @@ class Component:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise ValueError(f"kind {self.kind!r} of {self.name!r} is not one of {', '.join(KINDS)}")
+            raise ValueError(
+                f"kind {self.kind!r} of {self.name!r} is not one of {', '.join(KINDS)}"
+            )
         if not self.name or "/" in self.name or self.name != self.name.strip():
             raise ValueError(f"{self.name!r} is no usable component name")
         targets = [self.factory] if self.kind == "experiment" else [self.factory, self.config]

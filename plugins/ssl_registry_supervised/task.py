@@ -15,7 +15,7 @@ from ssl_registry import (
     TaskContext,
 )
 from ssl_registry.augment import LightPairedAugmentation
-from ssl_registry.nn import output_count
+from ssl_registry.nn import foreground_probabilities, output_count
 from ssl_registry_supervised.config import SupervisedConfig
 from ssl_registry_supervised.loss import soft_dice_loss
 
@@ -66,21 +66,14 @@ class Supervised(Task):
             else:
                 entropy = F.binary_cross_entropy_with_logits(logits, targets)
             dice = soft_dice_loss(
-                self._foreground(logits), targets, self.config.dice, self.config.smooth
+                foreground_probabilities(logits, self._classes),
+                targets,
+                self.config.dice,
+                self.config.smooth,
             )
             loss = self.config.bce_weight * entropy + self.config.dice_weight * dice
         name = "ce" if self._softmax else "bce"
         return StepOutput(loss, {name: entropy.detach(), "dice_loss": dice.detach()})
-
-    def probabilities(self, images: Tensor) -> Tensor:
-        """Foreground probabilities fp32 `[N, K, H, W]` of normalised images."""
-        logits = self.network(images)
-        with torch.autocast(logits.device.type, enabled=False):
-            return self._foreground(logits.float())
-
-    def _foreground(self, logits: Tensor) -> Tensor:
-        """Probabilities of the classes, without the background: `[N, K, H, W]`."""
-        return logits.softmax(dim=1)[:, 1:] if self._softmax else logits.sigmoid()
 
     def _planes(self, masks: Tensor) -> Tensor:
         """One plane of 0 and 1 per class, fp32 `[N, K, H, W]`."""

@@ -71,7 +71,7 @@ def show_component(kind: str, name: str) -> None:
     For an experiment, show its file. A NAME offered by several plugins is written PROVIDER/NAME.
     """
     found = registry.find(kind, name)
-    plugin = found.plugin
+    plugin, details = found.plugin, _details(kind, name)
     rows = [
         ("provider", f"{plugin.provider} {plugin.version}"),
         ("summary", found.component.summary or "-"),
@@ -82,7 +82,7 @@ def show_component(kind: str, name: str) -> None:
     click.echo(f"{kind} {found.component.name}")
     click.echo(align(rows, indent="  "))
     click.echo()
-    click.echo(_details(kind, name))
+    click.echo(details)
 
 
 def _details(kind: str, name: str) -> str:

@@ -12,7 +12,7 @@ from ssl_registry.cli.text import align, verbatim
 @click.command(
     epilog=verbatim(
         """
-        Example:  ssl-registry evaluate runs/ID
+        Example:  ssl-registry evaluate runs/finetune-ID
         """
     )
 )

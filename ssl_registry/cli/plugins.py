@@ -6,8 +6,8 @@ import click
 
 from ssl_registry.cli.groups import DefaultGroup
 from ssl_registry.cli.text import align, verbatim
-from ssl_registry.plugins import PluginRecord
-from ssl_registry.plugins import plugins as installed
+from ssl_registry.discovery import PluginRecord
+from ssl_registry.discovery import plugins as installed
 
 
 @click.group(

@@ -13,7 +13,7 @@ from ssl_registry.cli.text import verbatim
 @click.command(
     epilog=verbatim(
         """
-        Example:  ssl-registry predict runs/ID/weights scans/*.png --out masks
+        Example:  ssl-registry predict runs/finetune-ID/weights scans/*.png --out masks
         """
     )
 )

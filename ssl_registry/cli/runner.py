@@ -98,8 +98,8 @@ def _report_bug() -> NoReturn:
                           ssl-registry components show method simclr
         A first picture:  ssl-registry quickstart
         Your own study:   ssl-registry pretrain pretrain.toml
-                          ssl-registry finetune finetune.toml --set weights=runs/ID/weights
-                          ssl-registry predict runs/ID/weights image.png --out masks
+                          ssl-registry finetune finetune.toml --set weights=runs/pretrain-ID/weights
+                          ssl-registry predict runs/finetune-ID/weights image.png --out masks
         """
     ),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

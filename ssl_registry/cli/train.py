@@ -15,7 +15,7 @@ from ssl_registry.cli.options import (
 )
 from ssl_registry.cli.text import verbatim
 
-_OUT = "Run folder; default: runs/ID, where ID is derived from the config and the data."
+_OUT = "Run folder; default: runs/{}-ID, where ID is derived from the config and the data."
 
 
 @click.command(
@@ -37,7 +37,7 @@ _OUT = "Run folder; default: runs/ID, where ID is derived from the config and th
 )
 @file_argument
 @overrides_option
-@out_option(_OUT)
+@out_option(_OUT.format("pretrain"))
 @resume_option
 def pretrain(file: Path, overrides: tuple[str, ...], out: Path | None, resume: bool) -> None:
     """Pre-train a backbone without labels, as FILE says.
@@ -57,7 +57,7 @@ def pretrain(file: Path, overrides: tuple[str, ...], out: Path | None, resume: b
     epilog=verbatim(
         """
         Examples:  ssl-registry finetune finetune.toml
-                   ssl-registry finetune finetune.toml --set weights=runs/ID/weights
+                   ssl-registry finetune finetune.toml --set weights=runs/pretrain-ID/weights
                    ssl-registry finetune finetune.toml --set fraction=0.1 --out runs/ten-percent
         A small FILE:
                    backbone = "resnet18"
@@ -68,7 +68,7 @@ def pretrain(file: Path, overrides: tuple[str, ...], out: Path | None, resume: b
 )
 @file_argument
 @overrides_option
-@out_option(_OUT)
+@out_option(_OUT.format("finetune"))
 @resume_option
 def finetune(file: Path, overrides: tuple[str, ...], out: Path | None, resume: bool) -> None:
     """Fine-tune a segmentation network, as FILE says.

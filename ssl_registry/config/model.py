@@ -79,7 +79,7 @@ class ComponentField:
         name = _as_table(value).get("name")
         if not isinstance(name, str):
             raise PydanticCustomError(
-                "component_name", "needs a name: {known}", {"known": self._known()}
+                "component_name", "needs a name{known}", {"known": self._known()}
             )
         try:
             return registry.config_model(self.kind, name)
@@ -88,7 +88,7 @@ class ComponentField:
 
     def _known(self) -> str:
         names = ", ".join(f.component.name for f in registry.components(self.kind))
-        return f"one of {names}" if names else f"but no plugin offers a {self.kind}"
+        return f": one of {names}" if names else ", but no plugin offers one"
 
 
 def _as_table(value: Any) -> Mapping[str, Any]:

@@ -41,8 +41,7 @@ class Predictor:
         self._network.eval()
         try:
             parts = [
-                self._batch(images[start : start + BATCH])
-                for start in range(0, len(images), BATCH)
+                self._batch(images[start : start + BATCH]) for start in range(0, len(images), BATCH)
             ]
         finally:
             self._network.train(was_training)
@@ -112,15 +111,15 @@ def gallery_items(
                 id=sample.id,
                 label=sample.label,
                 image=image,
-                truth=_numbered(truth),
-                predictions={arm: _numbered(mask) for arm, mask in masks.items()},
+                truth=numbered(truth),
+                predictions={arm: numbered(mask) for arm, mask in masks.items()},
                 dice={arm: scores[sample.id] for arm, scores in dice.items()},
             )
         )
     return items
 
 
-def _numbered(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def numbered(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """One plane of class numbers; where classes overlap, the last one shows."""
     if mask.ndim == 2:
         return mask

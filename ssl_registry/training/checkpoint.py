@@ -39,11 +39,9 @@ def save_checkpoint(folder: Path, step: int, checkpoint: Checkpoint) -> None:
         for name, tensors in checkpoint.tensors.items():
             save_file(owned(tensors), temporary / f"{name}.safetensors")
         write_json(temporary / "state.json", checkpoint.state)
-    for older in _steps(folder):
-        if older != target:
-            shutil.rmtree(older)
-    for remains in folder.glob(".*.tmp"):
-        shutil.rmtree(remains, ignore_errors=True)
+    for other in (*folder.glob(f"{PREFIX}*"), *folder.glob(f".{PREFIX}*.tmp")):
+        if other != target:
+            shutil.rmtree(other, ignore_errors=True)
 
 
 def load_checkpoint(folder: Path) -> Checkpoint | None:

@@ -29,7 +29,7 @@ from ssl_registry.training.job import Job
 from ssl_registry.training.loop import Loop, total_steps
 from ssl_registry.training.pretrain import check_image_size
 from ssl_registry.training.randomness import seed_torch
-from ssl_registry.training.run import peak_memory, start_run
+from ssl_registry.training.run import check_place, peak_memory, start_run
 from ssl_registry.training.testing import (
     load_labelled,
     masked_places,
@@ -123,9 +123,14 @@ class FinetuneJob(Job):
 def run_finetuning(config: FinetuneConfig, out: Path | None, *, resume: bool) -> Path:
     """Fine-tune, test, and write weights, table and report; gives the run's folder."""
     execution = choose_execution(config.training)
+    check_place(out)
     digest = read_card(config.weights).sha256 if config.weights else ""
     data = load_labelled(config)
     labelled = labelled_places(data, config)
+    if not len(masked_places(data, "test")):
+        raise DataError(
+            f"dataset {config.data.name!r} has no test images with masks; give its split some"
+        )
     steps = total_steps(len(labelled), config.training)
     task = build_finetuning(config, data, steps)
     run = start_run("finetune", config, [data], execution, out, resume=resume, weights=digest)
@@ -149,7 +154,13 @@ def run_finetuning(config: FinetuneConfig, out: Path | None, *, resume: bool) ->
     }
     info = data.dataset.info
     write_network(
-        run.folder.weights, task.predictor, config, info.classes, info.exclusive, run.record, summary
+        run.folder.weights,
+        task.predictor,
+        config,
+        info.classes,
+        info.exclusive,
+        run.record,
+        summary,
     )
     summary = test_run(run, data, task.predictor, config, execution, summary)
     run.folder.finish(summary)

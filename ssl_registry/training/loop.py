@@ -26,10 +26,11 @@ from ssl_registry.training.observers import Observers
 from ssl_registry.training.optimizer import ScheduledOptimizer
 from ssl_registry.training.randomness import epoch_order, seed_torch
 from ssl_registry.training.run_folder import RunFolder
+from ssl_registry.training.running import RunningStatistics
 from ssl_registry.training.schedule import Schedule
 
 MAX_SKIPPED = 5
-"""So many non-finite losses in a row end the run."""
+"""So many steps in a row with a non-finite loss or gradient end the run."""
 
 
 class ResumeWarning(UserWarning):
@@ -69,6 +70,7 @@ class Loop:
             total_steps=self.total_steps,
         )
         self._optimizer = ScheduledOptimizer(job.module, config.optimizer, schedule)
+        self._statistics = RunningStatistics(job.module)
         self._state = LoopState()
         self._saved_at = time.monotonic()
 
@@ -76,7 +78,7 @@ class Loop:
         """Train to the last step, from the newest checkpoint if `resume`.
 
         Raises:
-            TrainingError: The loss was non-finite several times in a row.
+            TrainingError: The loss or its gradient was non-finite several times in a row.
             Interrupted: Asked to stop; a checkpoint was written.
         """
         if resume:
@@ -92,7 +94,15 @@ class Loop:
                 done = self._state.step == self.total_steps
                 if done or self._state.step % self.steps_per_epoch == 0:
                     self._end_epoch(done)
-                self._maybe_save(force=stop.requested)
+                failed = self._state.skipped_in_a_row >= MAX_SKIPPED
+                self._maybe_save(force=stop.requested or failed)
+                if failed:
+                    raise TrainingError(
+                        f"{MAX_SKIPPED} steps in a row, up to step {self._state.step}, had a "
+                        "non-finite loss or gradient; those updates were left out and a checkpoint "
+                        f"is in {self._run.path}. Lower training.optimizer.learning_rate, or use "
+                        "training.precision = 'fp32'."
+                    )
                 if stop.requested and not done:
                     raise Interrupted(
                         f"stopped after step {self._state.step} of {self.total_steps}; the "
@@ -113,13 +123,16 @@ class Loop:
         self._optimizer.set_step(state.step)
         self._job.module.train()
         self._job.module.before_step(state.step)
+        self._statistics.keep()
         output = self._job.step(order[place * size : (place + 1) * size])
         loss = output.loss.item()
-        committed = math.isfinite(loss)
+        committed = math.isfinite(loss) and self._update(output)
         if committed:
-            self._update(output)
             self._record(loss, output)
-        self._count_skipped(committed, loss)
+        else:
+            self._statistics.put_back()
+        state.skipped += not committed
+        state.skipped_in_a_row = 0 if committed else state.skipped_in_a_row + 1
         self._job.module.after_step(state.step, committed)
         state.step += 1
         seconds = time.perf_counter() - started
@@ -127,11 +140,15 @@ class Loop:
         state.epoch_seconds += seconds
         bar.advance(note=f"epoch {epoch + 1}, loss {loss:.4f}, {size / seconds:.0f} images/s")
 
-    def _update(self, output: StepOutput) -> None:
+    def _update(self, output: StepOutput) -> bool:
+        """Move the weights, unless a gradient is non-finite; gives whether they moved."""
         optimizer = self._optimizer.optimizer
         optimizer.zero_grad(set_to_none=True)
         output.loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
+        finite = self._optimizer.gradients_are_finite()
+        if finite:
+            optimizer.step()
+        return finite
 
     def _record(self, loss: float, output: StepOutput) -> None:
         state = self._state
@@ -141,18 +158,6 @@ class Loop:
             scalars["embedding_spread"] = embedding_spread(output.embeddings)
         for name, value in scalars.items():
             state.epoch_scalars[name] = state.epoch_scalars.get(name, 0.0) + value
-
-    def _count_skipped(self, committed: bool, loss: float) -> None:
-        state = self._state
-        state.skipped += not committed
-        state.skipped_in_a_row = 0 if committed else state.skipped_in_a_row + 1
-        if state.skipped_in_a_row >= MAX_SKIPPED:
-            self._save()
-            raise TrainingError(
-                f"the loss was {loss} in {MAX_SKIPPED} steps in a row, up to step {state.step}; "
-                "those updates were left out and a checkpoint was kept. Lower "
-                "training.optimizer.learning_rate, or use training.precision = 'fp32'."
-            )
 
     def _end_epoch(self, last: bool) -> None:
         state = self._state

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ssl_registry.plugins import PluginRecord, plugins
+from ssl_registry.discovery import PluginRecord, plugins
 
 
 class ObserverWarning(UserWarning):

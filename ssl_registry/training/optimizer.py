@@ -35,6 +35,12 @@ class ScheduledOptimizer:
             group["lr"] = scale * (scheduled if follows else self._schedule.peak)
         return scheduled
 
+    def gradients_are_finite(self) -> bool:
+        """Whether every gradient is finite: an overflow in the backward pass must not get in."""
+        parameters = (p for group in self.optimizer.param_groups for p in group["params"])
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        return bool(torch.isfinite(torch.nn.utils.get_total_norm(gradients)))
+
     def tensors(self) -> dict[str, torch.Tensor]:
         """The state as named tensors: `<parameter number>.<name>`."""
         state = self.optimizer.state_dict()["state"]
@@ -46,10 +52,18 @@ class ScheduledOptimizer:
         }
 
     def load_tensors(self, tensors: dict[str, torch.Tensor]) -> None:
-        """Take back what `tensors` gave."""
+        """Take back what `tensors` gave.
+
+        Moments get the memory layout of their parameter back: another layout could take another
+        vectorised path, and with it other last bits.
+        """
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         state: dict[int, dict[str, torch.Tensor]] = {}
         for key, value in tensors.items():
             number, _, name = key.partition(".")
+            parameter = parameters[int(number)]
+            if name != "step" and value.shape == parameter.shape:
+                value = torch.empty_like(parameter, requires_grad=False).copy_(value)
             state.setdefault(int(number), {})[name] = value
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})

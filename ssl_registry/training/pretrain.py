@@ -29,7 +29,7 @@ from ssl_registry.training.device import Execution, choose_execution
 from ssl_registry.training.job import Job
 from ssl_registry.training.loop import Loop, total_steps
 from ssl_registry.training.randomness import seed_torch
-from ssl_registry.training.run import peak_memory, start_run
+from ssl_registry.training.run import check_place, peak_memory, start_run
 from ssl_registry.weights.write import write_trunk
 
 
@@ -115,15 +115,14 @@ def run_pretraining(config: PretrainConfig, out: Path | None, *, resume: bool) -
     """Pre-train and write weights and report; gives the run's folder."""
     config = with_augmentation(config)
     execution = choose_execution(config.training)
+    check_place(out)
     trunk = build_trunk(config)
-    pool = load_pool(
-        config.data, config.parts, size=config.stored_size, channels=config.channels
-    )
+    pool = load_pool(config.data, config.parts, size=config.stored_size, channels=config.channels)
     steps = total_steps(len(pool), config.training)
     run = start_run("pretrain", config, pool.members, execution, out, resume=resume)
     if run.folder.finished:
         return run.folder.path
-    job = _job(config, trunk, pool, steps, execution)
+    job = build_job(config, trunk, pool, steps, execution)
     started = time.monotonic()
     loop = Loop(job, config.training, config.seed, run.folder, execution)
     state = loop.train(run.record, resume=resume)
@@ -144,9 +143,10 @@ def run_pretraining(config: PretrainConfig, out: Path | None, *, resume: bool) -
     return run.folder.path
 
 
-def _job(
+def build_job(
     config: PretrainConfig, trunk: Trunk, pool: ImagePool, steps: int, execution: Execution
 ) -> PretrainJob:
+    """The job of a config whose augmentation is filled in, around the trunk it trains."""
     if config.augmentation is None:
         raise ConfigError("no augmentation is named")
     context = MethodContext(

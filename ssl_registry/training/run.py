@@ -13,7 +13,7 @@ from ssl_registry.config.experiment import RunConfig
 from ssl_registry.data.load import LoadedData
 from ssl_registry.provenance import components_used, environment, resolved, run_id
 from ssl_registry.training.device import Execution
-from ssl_registry.training.run_folder import RUNS, RunFolder
+from ssl_registry.training.run_folder import RUNS, RunFolder, check_possible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,7 +63,7 @@ class Run:
             provenance=self.record["components"],
             environment=self.record["environment"],
             log=self.folder.read_log(),
-            summary=summary,
+            summary=_readable(summary),
             metrics=metrics,
             aggregates=aggregates or {},
             gallery=gallery,
@@ -72,6 +72,18 @@ class Run:
         path = self.folder.path / "report.html"
         write_run_report(path, report)
         return path
+
+
+def check_place(out: Path | None) -> None:
+    """Make sure, before data are cached, that the run's folder can be used; makes nothing.
+
+    Raises:
+        RunError: It cannot be made or written to, or holds something else than a run.
+    """
+    if out is None:
+        check_possible(RUNS)
+    else:
+        RunFolder(out).check_usable()
 
 
 def start_run(
@@ -113,13 +125,27 @@ def start_run(
         "data": described,
         "gray": all(member.cache.images.shape[1] == 1 for member in data),
         "initial_weights": weights,
-        "environment": environment(
-            str(execution.device), execution.precision, execution.threads
-        ),
+        "environment": environment(str(execution.device), execution.precision, execution.threads),
     }
     folder = RunFolder(out if out is not None else RUNS / f"{kind}-{identity}")
     folder.claim(record, resume=resume)
     return Run(kind, folder, record)
+
+
+def _readable(summary: Mapping[str, Any]) -> dict[str, object]:
+    """The facts that head a report, in words and units."""
+    facts: dict[str, object] = {
+        "steps": summary["steps"],
+        "epochs": round(summary["epochs"], 1),
+        "training images": summary.get("images", summary.get("labelled_images")),
+        "training time": f"{summary['training_seconds']:.0f} s",
+        "peak memory": f"{summary['peak_memory_bytes'] / 2**30:.2f} GiB",
+        "steps left out (loss not finite)": summary["skipped_steps"],
+    }
+    best = summary.get("best_validation", {})
+    if best.get("best_score") is not None:
+        facts["best validation Dice"] = f"{best['best_score']:.3f} (epoch {best['best_epoch']})"
+    return facts
 
 
 def peak_memory() -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -39,11 +41,29 @@ class RunFolder:
             self._check_same(read_json(config), record, resume)
             return
         check_writable(self.path)
-        if any(self.path.iterdir()):
-            raise RunError(f"the folder {self.path} is not empty and holds no run; choose another")
+        self._check_empty()
         write_json(config, record)
 
+    def check_usable(self) -> None:
+        """Make sure, before anything expensive, that the folder can be claimed; makes nothing.
+
+        Raises:
+            RunError: It cannot be made or written to, or holds something else than a run.
+        """
+        check_possible(self.path)
+        if self.path.is_dir() and not (self.path / "config.json").is_file():
+            self._check_empty()
+
+    def _check_empty(self) -> None:
+        # A run that was killed while it claimed the folder leaves a hidden temporary file.
+        if any(not entry.name.startswith(".") for entry in self.path.iterdir()):
+            raise RunError(f"the folder {self.path} is not empty and holds no run; choose another")
+
     def _check_same(self, old: Any, record: Mapping[str, Any], resume: bool) -> None:
+        if not isinstance(old, dict) or not {"id", "kind"} <= old.keys():
+            raise RunError(
+                f"the folder {self.path} has a config.json that is not of a run; choose another"
+            )
         if old["id"] != record["id"]:
             raise RunError(
                 f"the run folder {self.path} is already used by another run "
@@ -57,17 +77,22 @@ class RunFolder:
             )
 
     def log(self, row: Mapping[str, Any]) -> None:
-        """Append a row to `log.jsonl`."""
+        """Append a row to `log.jsonl`; a number that is not finite becomes null."""
+        finite = {
+            name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in row.items()
+        }
         with (self.path / "log.jsonl").open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(dict(row)) + "\n")
+            stream.write(json.dumps(finite, allow_nan=False) + "\n")
 
     def read_log(self) -> list[dict[str, Any]]:
         """All rows of `log.jsonl`."""
         file = self.path / "log.jsonl"
         if not file.is_file():
             return []
-        lines = file.read_text(encoding="utf-8").splitlines()
-        return [json.loads(line) for line in lines if line.endswith("}")]
+        # A kill may have cut the last line short.
+        lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.endswith("\n")]
 
     def cut_log(self, step: int) -> None:
         """Forget rows beyond `step`, which a resumed run will write again."""
@@ -77,6 +102,21 @@ class RunFolder:
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Write the summary, which marks the run as finished."""
         write_json(self.path / "summary.json", dict(summary))
+
+
+def check_possible(path: Path) -> None:
+    """Make sure that the folder `path` can be made, or written to if it is there; makes nothing.
+
+    Raises:
+        RunError: It cannot.
+    """
+    place = path.absolute()
+    while not place.exists():
+        place = place.parent
+    try:
+        tempfile.TemporaryDirectory(prefix=".", dir=place).cleanup()
+    except OSError as error:
+        raise RunError(f"the output folder {path} cannot be made: {error.strerror}") from error
 
 
 def check_writable(path: Path) -> None:

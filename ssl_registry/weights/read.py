@@ -20,6 +20,7 @@ from ssl_registry.interfaces.backbone import Backbone
 from ssl_registry.nn.segmentation import SegmentationNetwork, output_count
 from ssl_registry.nn.trunk import Trunk
 from ssl_registry.weights.card import TENSORS, Card, read_card
+from ssl_registry.weights.tensors import file_digest
 
 SHOWN = 3
 
@@ -73,9 +74,16 @@ def read_weights(folder: Path) -> Weights:
     card = read_card(folder)
     file = folder / TENSORS
     try:
-        return Weights(folder, card, load_file(file))
+        tensors = load_file(file)
+        digest = file_digest(file)
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{file} is no safetensors file, or is damaged: {error}") from error
+    if digest != card.sha256:
+        raise WeightsError(
+            f"{file} is not the file its card describes (sha256 {digest[:12]}..., the card says "
+            f"{card.sha256[:12]}...): it was damaged or exchanged; copy the folder again"
+        )
+    return Weights(folder, card, tensors)
 
 
 def load_weights(module: Trunk | SegmentationNetwork, folder: Path, scope: Scope) -> LoadReport:
@@ -90,7 +98,7 @@ def load_weights(module: Trunk | SegmentationNetwork, folder: Path, scope: Scope
     if scope == "encoder_decoder":
         if weights.card.decoder is None or module.decoder is None:
             raise WeightsError(
-                f"{folder} holds an encoder only; set scope = 'encoder', or pre-train with a decoder"
+                f"{folder} holds an encoder only; set scope = 'encoder', or pre-train a decoder too"
             )
         parts.append(("decoder", module.decoder))
     states = [(name, part, weights.part(name)) for name, part in parts]

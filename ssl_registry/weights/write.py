@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from ssl_registry.interfaces.backbone import Backbone
 from ssl_registry.nn.segmentation import SegmentationNetwork
 from ssl_registry.nn.trunk import Trunk
 from ssl_registry.weights.card import CARD, TENSORS, Card
-from ssl_registry.weights.tensors import owned
+from ssl_registry.weights.tensors import file_digest, owned
 
 METADATA = {"format": "pt"}
 """The one metadata entry: more than one would be written in random order."""
@@ -111,8 +110,7 @@ def _write(
             raise WeightsError(f"the weights hold non-finite numbers in {name}; not saved")
     with new_folder(folder) as temporary:
         save_file(owned(tensors), temporary / TENSORS, metadata=METADATA)
-        digest = hashlib.sha256((temporary / TENSORS).read_bytes()).hexdigest()
-        final = card.model_copy(update={"sha256": digest})
+        final = card.model_copy(update={"sha256": file_digest(temporary / TENSORS)})
         write_json(temporary / CARD, final.model_dump(mode="json"))
         if library:
             write_json(temporary / "config.json", library)

@@ -191,22 +191,3 @@ def test_the_smallest_size_trains_with_two_images() -> None:
     side = network.backbone.minimum_size  # type: ignore[union-attr]
     assert side == 16
     assert network(torch.rand(2, 1, side, side)).shape == (2, 1, side, side)
-
-
-@pytest.mark.parity
-def test_resnet_unet_parameters_match_segmentation_models_pytorch() -> None:
-    """The decoder's arithmetic is checked with smp's widths, whose blocks differ by the bias."""
-    smp = pytest.importorskip("segmentation_models_pytorch", reason="needs the dev extra")
-    widths = (256, 128, 64, 32, 16)
-    theirs = smp.Unet("resnet18", encoder_weights=None, in_channels=3).decoder
-    ours = decoder(*RESNET18, widths=widths, upsampling="nearest")
-    # smp upsamples without a convolution and concatenates at the input's width.
-    up = [m for name, m in ours.named_modules() if name.endswith(".up")]
-    first = [step.conv[0] for step in ours.steps]  # type: ignore[union-attr, index]
-    inputs = (512, *widths[:-1])
-    difference = sum(count(module) for module in up) - sum(
-        9 * (a - b) * b for a, b in zip(inputs, widths, strict=True)
-    )
-    biases = 2 * sum(widths)
-    assert len(first) == len(up) == 5
-    assert count(ours) - difference - biases == count(theirs)
