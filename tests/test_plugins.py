@@ -6,10 +6,16 @@ import json
 import os
 import subprocess
 import sys
+import types
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from ssl_registry import discovery
+from ssl_registry.discovery import PluginRecord
+from ssl_registry.spec import Component, hookimpl
 
 FOLDER = Path(__file__).with_name("broken_plugins")
 Result = subprocess.CompletedProcess[str]
@@ -161,3 +167,86 @@ def test_foreign_component_is_created_from_code(site: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == "backbone 'example': widht: unknown key (did you mean 'width'?)\n"
+
+
+def examine(monkeypatch: pytest.MonkeyPatch, value: str, **attributes: Any) -> PluginRecord:
+    """What discovery makes of one entry point, whose module has the given attributes."""
+    module = types.ModuleType("made_up_plugin")
+    vars(module).update(attributes)
+    monkeypatch.setitem(sys.modules, "made_up_plugin", module)
+    entry = EntryPoint("made-up", value, "ssl_registry")
+    monkeypatch.setattr(discovery, "entry_points", lambda group: [entry])
+    (record,) = discovery.plugins.__wrapped__()
+    return record
+
+
+def answering(answer: object) -> Any:
+    def ssl_registry_components() -> object:
+        return answer
+
+    return hookimpl(ssl_registry_components)
+
+
+def hook_with_a_stranger(stranger: int) -> tuple[Component, ...]:
+    return ()
+
+
+PART = Component("task", "t", "m:A", "m:C")
+
+
+@pytest.mark.parametrize(
+    ("hook", "reason"),
+    [
+        (answering(None), "ssl_registry_components() gave None, not Components"),
+        (answering([PART, "t"]), "ssl_registry_components() gave a str, not a Component"),
+        (answering([PART, PART]), "declares the task 't' twice"),
+        (answering(5), "TypeError: 'int' object is not iterable"),
+        (hookimpl(hook_with_a_stranger), "PluginValidationError: "),
+    ],
+)
+def test_answers_that_are_no_components(
+    monkeypatch: pytest.MonkeyPatch, hook: Any, reason: str
+) -> None:
+    attributes = {"SSL_REGISTRY_API": 1, "ssl_registry_components": hook}
+    record = examine(monkeypatch, "made_up_plugin", **attributes)
+    assert record.status == "broken"
+    assert record.reason.startswith(reason)
+    assert "\n" not in record.reason
+
+
+def test_an_observer_needs_no_components(monkeypatch: pytest.MonkeyPatch) -> None:
+    @hookimpl
+    def run_finished(run: Path) -> None:
+        """A hook may take fewer arguments than there are."""
+
+    record = examine(monkeypatch, "made_up_plugin", SSL_REGISTRY_API=1, run_finished=run_finished)
+    assert (record.status, record.components, record.reason) == ("ok", (), "")
+
+
+@pytest.mark.parametrize("number", ["1", None, 1.5])
+def test_api_number_must_be_the_number(monkeypatch: pytest.MonkeyPatch, number: object) -> None:
+    record = examine(monkeypatch, "made_up_plugin", SSL_REGISTRY_API=number)
+    assert record.status == "broken"
+    assert "API" in record.reason
+
+
+def test_entry_point_of_no_distribution_that_points_nowhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    record = examine(monkeypatch, "not a module")
+    assert (record.distribution, record.version, record.status) == ("unknown", "unknown", "broken")
+    assert record.reason
+
+
+def test_ctrl_c_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    @hookimpl
+    def ssl_registry_components() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        examine(
+            monkeypatch,
+            "made_up_plugin",
+            SSL_REGISTRY_API=1,
+            ssl_registry_components=ssl_registry_components,
+        )

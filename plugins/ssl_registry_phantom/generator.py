@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl_registry_phantom import breast, heart, lung
 from ssl_registry_phantom.acquisition import acquire
+from ssl_registry_phantom.breast import benign, malignant, normal
+from ssl_registry_phantom.heart import four_chamber, two_chamber
+from ssl_registry_phantom.lung import convex, linear
 from ssl_registry_phantom.scene import Scene
 
 GENERATOR_VERSION = 1
@@ -38,13 +40,13 @@ class Category:
 
 
 CATEGORIES = {
-    "benign": Category(0, "breast", "linear", "benign", breast.benign),
-    "malignant": Category(1, "breast", "linear", "malignant", breast.malignant),
-    "normal": Category(2, "breast", "linear", "normal", breast.normal),
-    "4ch": Category(3, "heart", "4CH", "heart", heart.four_chamber),
-    "2ch": Category(4, "heart", "2CH", "heart", heart.two_chamber),
-    "convex": Category(5, "lung", "convex", "lung", lung.convex),
-    "linear": Category(6, "lung", "linear", "lung", lung.linear),
+    "benign": Category(0, "breast", "linear", "benign", benign),
+    "malignant": Category(1, "breast", "linear", "malignant", malignant),
+    "normal": Category(2, "breast", "linear", "normal", normal),
+    "4ch": Category(3, "heart", "4CH", "heart", four_chamber),
+    "2ch": Category(4, "heart", "2CH", "heart", two_chamber),
+    "convex": Category(5, "lung", "convex", "lung", convex),
+    "linear": Category(6, "lung", "linear", "lung", linear),
 }
 
 

@@ -43,7 +43,8 @@ def shrink_mask(mask: Mask, size: int, classes: int) -> NDArray[np.uint8]:
     shares = np.stack([_share(mask == value, size) for value in values])
     # The first that comes near the greatest share: equal shares differ by single precision.
     first = (shares > shares.max(axis=0) - _ROUNDING).argmax(axis=0)
-    return np.asarray(values, dtype=np.uint8)[first]
+    winner: NDArray[np.uint8] = np.asarray(values, dtype=np.uint8)[first]
+    return winner
 
 
 def _at_least_half(plane: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:

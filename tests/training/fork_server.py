@@ -11,6 +11,13 @@ import select
 import signal
 import sys
 
+import matplotlib.backends.backend_agg
+import matplotlib.backends.backend_svg
+import matplotlib.figure
+import torch._dynamo  # every optimizer imports it
+
+import ssl_registry.report.gallery
+import ssl_registry.report.run_report
 import ssl_registry.training.finetune
 import ssl_registry.training.pretrain
 import ssl_registry_busi.dataset

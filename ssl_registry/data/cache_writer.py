@@ -1,0 +1,189 @@
+"""Writing a decode cache: samples are read and shrunk by several threads, and stored in order.
+
+The arrays are written as a file is written, not through a memory map: on a full disk that would
+kill the process instead of raising an error.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+import numpy as np
+from numpy.lib.format import write_array_header_1_0
+from numpy.typing import NDArray
+
+from ssl_registry.data.resize import shrink_image, shrink_mask
+from ssl_registry.errors import DataError, PluginError
+from ssl_registry.files import write_json
+from ssl_registry.interfaces.dataset import Dataset, Image, Mask, Sample
+from ssl_registry.progress import track
+
+INDEX, IMAGES, MASKS = "index.json", "images.npy", "masks.npy"
+WAITING_BYTES = 2**28
+"""At most about so many bytes of finished rows wait to be written."""
+
+_Array = TypeVar("_Array")
+
+
+@dataclass(frozen=True)
+class CacheSettings:
+    """What is stored: squares of `size` px with `channels`, and masks or not."""
+
+    size: int
+    channels: int
+    masks: bool
+
+
+@dataclass(frozen=True)
+class _Row:
+    """The stored arrays of one sample, by file; or the reason why there are none."""
+
+    arrays: Mapping[str, NDArray[np.uint8]]
+    reason: str = ""
+
+
+def write_cache(
+    folder: Path, dataset: Dataset, samples: Sequence[Sample], settings: CacheSettings
+) -> None:
+    """Read all samples and write `images.npy`, `masks.npy` if wanted, and `index.json`.
+
+    The index holds the fingerprint: sha256 over each sample's stored image and mask in turn.
+
+    Raises:
+        DataError: A sample cannot be used, and the dataset's config does not skip such, or none
+            can be used; names the file.
+        PluginError: The dataset gives images or masks that are not as its contract says.
+    """
+    shapes = _row_shapes(dataset, settings)
+    title = f"caching {dataset.config.name} at {settings.size} px"
+    digest = hashlib.sha256()
+    unreadable: dict[int, str] = {}
+    with ExitStack() as stack:
+        files = {name: stack.enter_context((folder / name).open("wb")) for name in shapes}
+        for name, file in files.items():
+            _write_header(file, (len(samples), *shapes[name]))
+        rows = stack.enter_context(closing(_rows(dataset, samples, settings, shapes)))
+        bar = stack.enter_context(track(title, len(samples), unit="image"))
+        for place, row in enumerate(rows):
+            if row.reason:
+                unreadable[place] = row.reason
+            for name, file in files.items():
+                file.write(row.arrays[name].data)
+                digest.update(row.arrays[name].data)
+            bar.advance()
+        if len(unreadable) == len(samples):
+            raise DataError(f"no image of {dataset.config.name!r} can be read; {unreadable[0]}")
+    index = {
+        "settings": asdict(settings),
+        "samples": [sample.id for sample in samples],
+        "unreadable": unreadable,
+        "fingerprint": digest.hexdigest(),
+    }
+    write_json(folder / INDEX, index)
+
+
+def _row_shapes(dataset: Dataset, settings: CacheSettings) -> dict[str, tuple[int, ...]]:
+    """The shape of one sample's part of each array, by file."""
+    square = (settings.size, settings.size)
+    shapes: dict[str, tuple[int, ...]] = {IMAGES: (settings.channels, *square)}
+    if settings.masks:
+        planes = () if dataset.info.exclusive else (len(dataset.info.classes),)
+        shapes[MASKS] = (*planes, *square)
+    return shapes
+
+
+def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
+    write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+
+
+def _rows(
+    dataset: Dataset,
+    samples: Sequence[Sample],
+    settings: CacheSettings,
+    shapes: Mapping[str, tuple[int, ...]],
+) -> Generator[_Row, None, None]:
+    """The rows of all samples in order; stops at the first unreadable one if none is skipped."""
+    nothing = {name: np.zeros(shape, np.uint8) for name, shape in shapes.items()}
+
+    def read(sample: Sample) -> _Row:
+        try:
+            return _Row(nothing | _row(dataset, sample, settings))
+        except DataError as error:
+            return _Row(nothing, str(error))
+
+    at_once = max(1, WAITING_BYTES // sum(math.prod(shape) for shape in shapes.values()))
+    pool = ThreadPoolExecutor(max_workers=os.cpu_count())
+    try:
+        for start in range(0, len(samples), at_once):
+            for row in pool.map(read, samples[start : start + at_once]):
+                if row.reason and not dataset.config.skip_unreadable:
+                    raise DataError(
+                        f"{row.reason}\nMend or remove the file, or leave such images out with "
+                        f"skip_unreadable = true for the dataset {dataset.config.name!r}."
+                    )
+                yield row
+    finally:
+        # What has not begun is dropped, so that an error is told at once.
+        pool.shutdown(cancel_futures=True)
+
+
+def _row(dataset: Dataset, sample: Sample, settings: CacheSettings) -> dict[str, NDArray[np.uint8]]:
+    """Read and shrink one sample."""
+    image = _image(dataset, sample)
+    row = {IMAGES: shrink_image(image, settings.size, settings.channels)}
+    if settings.masks and sample.has_mask:
+        mask = _mask(dataset, sample, image)
+        row[MASKS] = shrink_mask(mask, settings.size, len(dataset.info.classes))
+    return {name: np.ascontiguousarray(array) for name, array in row.items()}
+
+
+def _image(dataset: Dataset, sample: Sample) -> Image:
+    image = _read(dataset.read_image, sample)
+    if image.dtype != np.uint8 or image.shape[2:] not in ((), (3,)) or image.ndim < 2:
+        raise PluginError(
+            f"dataset {dataset.config.name!r} gives image {sample.id!r} as {image.dtype} "
+            f"{list(image.shape)}; it must be uint8 [H, W] or [H, W, 3]"
+        )
+    if not image.size:
+        raise DataError(f"image {sample.id!r} has no pixels")
+    return image
+
+
+def _mask(dataset: Dataset, sample: Sample, image: Image) -> Mask:
+    info = dataset.info
+    mask = _read(dataset.read_mask, sample)
+    if mask is None:
+        raise DataError(f"image {sample.id!r} has no mask although the dataset says it has")
+    if mask.shape[:-2] != (() if info.exclusive else (len(info.classes),)):
+        wanted = "[H, W]" if info.exclusive else f"[{len(info.classes)}, H, W]"
+        raise PluginError(
+            f"dataset {dataset.config.name!r} gives the mask of image {sample.id!r} as "
+            f"{list(mask.shape)}; it must be {wanted}"
+        )
+    if mask.shape[-2:] != image.shape[:2]:
+        raise DataError(
+            f"mask of image {sample.id!r} is {mask.shape[-1]}x{mask.shape[-2]} px, "
+            f"its image {image.shape[1]}x{image.shape[0]} px"
+        )
+    if mask.max() > (len(info.classes) if info.exclusive else 1):
+        raise DataError(
+            f"mask of image {sample.id!r} holds values beyond its {len(info.classes)} classes"
+        )
+    return mask
+
+
+def _read(read: Callable[[Sample], _Array], sample: Sample) -> _Array:
+    """Call a dataset's own reader; an error of the file system is the file's."""
+    try:
+        return read(sample)
+    except OSError as error:
+        files = ", ".join(str(file) for file in sample.files)
+        raise DataError(f"image {sample.id!r} ({files}) cannot be read: {error}") from error
