@@ -44,7 +44,7 @@ def plain_loop(samples: Sequence[Sample]) -> None:
     for place, sample in enumerate(samples):
         image, *parts = sample.files
         luma = Image.open(image).convert("L")
-        images[place, 0] = luma.resize((SIZE, SIZE), Image.Resampling.BILINEAR)
+        images[place, 0] = np.asarray(luma.resize((SIZE, SIZE), Image.Resampling.BILINEAR))
         union = Image.open(parts[0]).convert("L")
         for part in parts[1:]:
             union = ImageChops.lighter(union, Image.open(part).convert("L"))

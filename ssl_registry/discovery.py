@@ -83,8 +83,8 @@ def _identity(distribution: Distribution | None) -> tuple[str, str]:
     if distribution is None:
         return "unknown", "unknown"
     metadata = distribution.metadata
-    name, version = (metadata[key] if key in metadata else "unknown" for key in _IDENTITY)
-    return name, version
+    given = {key: metadata[key] for key in _IDENTITY if key in metadata}
+    return given.get("Name", "unknown"), given.get("Version", "unknown")
 
 
 def _disabled() -> set[str]:

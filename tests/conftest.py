@@ -83,12 +83,16 @@ def pretrain_table(tiny_busi: Path) -> dict[str, Any]:
 @pytest.fixture
 def finetune_table(tiny_busi: Path) -> dict[str, Any]:
     """The config table of a fine-tuning that takes about a second: 28 images, 18 steps."""
+    return finetune_settings(tiny_busi)
+
+
+def finetune_settings(root: Path) -> dict[str, Any]:
     return {
         "image_size": 32,
         "channels": 1,
         "backbone": {"name": "unet_encoder", "widths": [4, 8, 16]},
         "decoder": {"name": "unet", "widths": [8, 4]},
-        "data": {"name": "busi", "root": str(tiny_busi)},
+        "data": {"name": "busi", "root": str(root)},
         "training": {
             "epochs": 6,
             "batch_size": 8,
@@ -97,3 +101,19 @@ def finetune_table(tiny_busi: Path) -> dict[str, Any]:
             "optimizer": {"learning_rate": 1e-2},
         },
     }
+
+
+@pytest.fixture(scope="session")
+def finetuned(tiny_busi: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished fine-tuning run of the table below; not to be written to."""
+    from ssl_registry import finetune
+
+    folder = tmp_path_factory.mktemp("finetuned")
+    table = finetune_settings(tiny_busi)
+    # So large a rate that the best epoch is not the last.
+    table["training"]["optimizer"]["learning_rate"] = 0.1
+    table["training"]["epochs"] = 8
+    table["validation_epochs"] = 3
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_REGISTRY_CACHE", str(folder / "image-cache"))
+        return finetune(table, folder / "run")

@@ -22,9 +22,10 @@ def acquire(scene: Scene, rng: np.random.Generator) -> NDArray[np.uint8]:
     path_loss = np.cumsum(scene.loss, axis=0) / rows
     depth = (np.arange(rows) + 0.5) / rows
     noise = scene.noise - _NOISE_RISE * (1 - depth)
-    envelope = echo_envelope(
-        rng, _amplitude(scene.echo - path_loss), scene.point_spread, _amplitude(noise)
-    )
+    # Scatterers and noise are both circular Gaussian, so their powers add.
+    power = _power(scene.echo - path_loss) + _power(noise)[:, None]
+    looks = [echo_envelope(rng, np.sqrt(power), scene.point_spread) for _ in range(scene.looks)]
+    envelope = np.mean(looks, axis=0)
     level = compress(envelope, scene.gain, scene.dynamic_range) ** scene.gamma
     if scene.sector is not None:
         level = scan_convert(level, scene.sector)
@@ -61,5 +62,5 @@ def _fan(size: int, sector: Sector) -> tuple[Array, Array]:
     return coordinates, inside.astype(np.float64)
 
 
-def _amplitude(decibel: Array) -> Array:
-    return np.asarray(10.0 ** (decibel / 20))
+def _power(decibel: Array) -> Array:
+    return np.asarray(10.0 ** (decibel / 10))

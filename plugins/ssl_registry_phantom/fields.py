@@ -6,6 +6,7 @@ the same at every image size.
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -16,46 +17,45 @@ Array = NDArray[np.float64]
 _PERIOD = 1.4  # of the slowest wave; more than 1, so that opposite image sides are unrelated
 
 
-def _waves(points: Array, scale: float) -> tuple[Array, Array]:
-    """Basis `[P, K]` and amplitudes `[K]` of a Gaussian spectrum with correlation length `scale`."""
+@functools.lru_cache(maxsize=256)
+def _waves(size: int, scale: float) -> Array:
+    """Waves `[size, K]` at the pixel centres, weighted so that random sums have deviation 1.
+
+    Their spectrum is Gaussian, of correlation length `scale`.
+    """
     count = max(1, math.ceil(1.1 / scale))
     angular = 2 * math.pi * np.arange(count + 1) / _PERIOD
     amplitude = np.exp(-0.25 * (angular * scale) ** 2)
-    phase = points[:, None] * angular
-    basis = np.concatenate([np.cos(phase), np.sin(phase[:, 1:])], axis=1)
-    amplitudes = np.concatenate([amplitude, amplitude[1:]])
-    return basis, amplitudes / np.linalg.norm(amplitudes * np.linalg.norm(basis, axis=0)) * (
-        math.sqrt(len(points))
-    )
+    phase = ((np.arange(size) + 0.5) / size)[:, None] * angular
+    waves = np.concatenate([np.cos(phase), np.sin(phase[:, 1:])], axis=1)
+    waves *= np.concatenate([amplitude, amplitude[1:]])
+    waves *= math.sqrt(size) / np.linalg.norm(waves)
+    waves.setflags(write=False)
+    return waves
 
 
-def smooth_curve(rng: np.random.Generator, points: Array, scale: float) -> Array:
-    """A random curve over `points` in [0, 1]: mean 0, standard deviation about 1.
-
-    Args:
-        rng: Source of the random coefficients.
-        points: Where it is evaluated, `[P]`.
-        scale: Correlation length, in the unit of `points`.
-    """
-    basis, amplitudes = _waves(points, scale)
-    return np.asarray(basis @ (amplitudes * rng.standard_normal(amplitudes.size)))
-
-
-def smooth_field(
-    rng: np.random.Generator, rows: Array, columns: Array, scales: tuple[float, float]
-) -> Array:
-    """A random field `[H, W]` over `rows` x `columns` in [0, 1], of mean 0 and deviation about 1.
+def smooth_curve(rng: np.random.Generator, size: int, scale: float) -> Array:
+    """A random curve `[size]` of mean 0 and standard deviation about 1.
 
     Args:
         rng: Source of the random coefficients.
-        rows: Depths, `[H]`.
-        columns: Lateral positions, `[W]`.
-        scales: Correlation lengths along depth and across it.
+        size: Number of points, which divide the unit interval evenly.
+        scale: Correlation length, in units of the interval.
     """
-    down, down_amplitudes = _waves(rows, scales[0])
-    across, across_amplitudes = _waves(columns, scales[1])
-    coefficients = rng.standard_normal((down_amplitudes.size, across_amplitudes.size))
-    coefficients *= down_amplitudes[:, None] * across_amplitudes
+    waves = _waves(size, scale)
+    return np.asarray(waves @ rng.standard_normal(waves.shape[1]))
+
+
+def smooth_field(rng: np.random.Generator, size: int, scales: tuple[float, float]) -> Array:
+    """A random field `[size, size]` of mean 0 and standard deviation about 1.
+
+    Args:
+        rng: Source of the random coefficients.
+        size: Side of the unit square, px.
+        scales: Correlation lengths along depth and across it, in units of the side.
+    """
+    down, across = _waves(size, scales[0]), _waves(size, scales[1])
+    coefficients = rng.standard_normal((down.shape[1], across.shape[1]))
     return np.asarray(down @ coefficients @ across.T)
 
 

@@ -46,21 +46,23 @@ def _scene(rng: np.random.Generator, size: int, right_side: bool) -> Scene:
     beam = (2 * columns[None, :] - 1) * sector.half_angle
     across = (rows[:, None] + sector.radius) * np.sin(beam)
     down = (rows[:, None] + sector.radius) * np.cos(beam)
-    warp = [0.014 * smooth_field(rng, rows, columns, (0.09, 0.14)) for _ in range(2)]
+    warp = [0.022 * smooth_field(rng, rows.size, (0.08, 0.16)) for _ in range(2)]
     echo = _anatomy(rng, rows, columns, across + warp[0], down + warp[1], right_side)
-    echo += 20 * bump(rows[:, None], 0.035) + 5 * ramp(0.12 - rows[:, None], 0.05)
+    echo += 16 * bump(rows[:, None], 0.03) + 6 * ramp(0.1 - rows[:, None], 0.05)
     return Scene(
         echo=echo,
         loss=_uneven_gain(rng, rows, columns),
         point_spread=PointSpread(
-            axial=rng.uniform(0.0045, 0.006),
-            lateral=rng.uniform(0.008, 0.012),
+            axial=rng.uniform(0.0050, 0.0065),
+            lateral=rng.uniform(0.011, 0.016),
             focus=rng.uniform(0.4, 0.7),
             focal_length=0.5,
         ),
         noise=rng.uniform(-34, -26),
         dynamic_range=rng.uniform(50, 58),
-        gain=rng.uniform(14, 20),
+        gain=rng.uniform(11, 16),
+        gamma=rng.uniform(1.3, 1.7),
+        looks=2,
         sector=sector,
     )
 
@@ -76,19 +78,19 @@ def _anatomy(
     """Scattering strength of walls, cavities, valves and what surrounds them, dB."""
     left = _left_side(rng, right_side)
     chambers = left + (_right_side(rng, left) if right_side else ())
-    fibres = 3 * smooth_field(rng, rows, columns, (0.02, 0.05))
-    echo = fibres - rng.uniform(7, 12) + 4 * smooth_field(rng, rows, columns, (0.12, 0.2))
+    fibres = 3 * smooth_field(rng, rows.size, (0.02, 0.05))
+    echo = fibres - rng.uniform(7, 12) + 6 * smooth_field(rng, rows.size, (0.10, 0.16))
     wall = np.zeros_like(echo)
     cavity = np.zeros_like(echo)
     for chamber in chambers:
         radius = chamber.radius(across, down)
         # Walls that the beam meets along its way answer weakly; drop-outs come from this.
-        wall = np.maximum(wall, bump(radius - 1.14, 0.11))
-        cavity = np.maximum(cavity, ramp(1 - radius, 0.06))
-    strength = rng.uniform(8, 13) + 4 * smooth_field(rng, rows, columns, (0.1, 0.12))
+        wall = np.maximum(wall, bump(radius - 1.12, 0.09))
+        cavity = np.maximum(cavity, ramp(1 - radius, 0.09))
+    strength = rng.uniform(7, 12) + 5 * smooth_field(rng, rows.size, (0.08, 0.12))
     echo += wall * strength
     echo += _pericardium(rng, left[0], across, down) + _valve(rng, left, across, down)
-    blood = rng.uniform(-32, -24) + 4 * smooth_field(rng, rows, columns, (0.2, 0.3))
+    blood = rng.uniform(-30, -20) + 4 * smooth_field(rng, rows.size, (0.2, 0.3))
     leaflets = _valve(rng, left, across, down)
     if right_side:
         leaflets = np.maximum(leaflets, _valve(rng, chambers[2:], across, down))
@@ -99,14 +101,14 @@ def _anatomy(
 def _left_side(rng: np.random.Generator, right_side: bool) -> tuple[_Chamber, ...]:
     """Ventricle and atrium."""
     shift = rng.uniform(0.02, 0.09) if right_side else rng.uniform(-0.06, 0.05)
-    length, width = rng.uniform(0.235, 0.29), rng.uniform(0.095, 0.14)
+    length, width = rng.uniform(0.23, 0.28), rng.uniform(0.115, 0.165)
     top = rng.uniform(0.09, 0.15)
     tilt = rng.uniform(-0.16, 0.10)
     ventricle = _Chamber(shift, top + length, length, width, tilt)
     atrium_length = rng.uniform(0.085, 0.125)
-    middle = top + 2 * length + atrium_length + 0.012
+    middle = top + 2 * length + atrium_length - 0.005
     slip = math.sin(tilt) * (length + atrium_length)
-    atrium = _Chamber(shift + slip, middle, atrium_length, rng.uniform(0.085, 0.13), tilt)
+    atrium = _Chamber(shift + slip, middle, atrium_length, rng.uniform(0.10, 0.145), tilt)
     return ventricle, atrium
 
 
@@ -152,5 +154,5 @@ def _pericardium(
 def _uneven_gain(rng: np.random.Generator, rows: Array, columns: Array) -> Array:
     """Depth that the time gain misses, and beams lost to ribs and lung."""
     deep = rng.uniform(-4, 8) * np.ones_like(rows)[:, None]
-    lost = np.maximum(smooth_field(rng, rows, columns, (0.4, 0.12)) - 0.9, 0)
+    lost = np.maximum(smooth_field(rng, rows.size, (0.4, 0.12)) - 0.9, 0)
     return np.asarray(deep + rng.uniform(0, 25) * lost)

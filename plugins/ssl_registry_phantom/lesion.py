@@ -10,6 +10,9 @@ import numpy as np
 from ssl_registry_phantom.fields import Array, bump, ramp, smooth_field
 
 
+_ANGLES = np.linspace(-math.pi, math.pi, 361)
+
+
 @dataclass(frozen=True)
 class Lesion:
     """A lesion as a level set with its effect on the tissue.
@@ -48,11 +51,10 @@ def benign(rng: np.random.Generator, rows: Array, columns: Array) -> Lesion:
     """Oval, smooth, parallel to the skin, with enhancement behind; one in four is a cyst."""
     area = float(np.clip(rng.lognormal(math.log(0.052), 0.55), 0.026, 0.20))
     outline = _outline(rng, rows, columns, area, ratio=rng.uniform(1.25, 2.1), tilt=0.2)
-    wobble = _harmonics(rng, outline.angle, orders=(2, 3, 4), strength=0.045)
-    radius = outline.radius / wobble
+    radius = outline.radius / _around(outline, _wobble(rng, (2, 3, 4), strength=0.045))
     cyst = rng.random() < 0.25
-    depth = rng.uniform(30, 38) if cyst else rng.uniform(10, 17)
-    texture = smooth_field(rng, rows, columns, (0.03, 0.05)) * (1.0 if cyst else 1.6)
+    depth = rng.uniform(30, 38) if cyst else rng.uniform(10, 18)
+    texture = smooth_field(rng, rows.size, (0.03, 0.05)) * (1.0 if cyst else 1.6)
     extent = 2 * outline.semi_axes[1]
     enhancement = rng.uniform(5, 10) if cyst else rng.uniform(0, 6)
     edge_shadow = bump(np.abs(outline.across) - 1, 0.05) * rng.uniform(0, 3) * (radius < 1.15)
@@ -70,19 +72,20 @@ def malignant(rng: np.random.Generator, rows: Array, columns: Array) -> Lesion:
     """Irregular or spiculated, rather tall, dark, with an echogenic halo and a shadow behind."""
     area = float(np.clip(rng.lognormal(math.log(0.10), 0.45), 0.035, 0.26))
     outline = _outline(rng, rows, columns, area, ratio=rng.uniform(0.75, 1.35), tilt=0.4)
-    wobble = _harmonics(rng, outline.angle, orders=(2, 3, 4, 5, 6, 8), strength=0.09)
-    spicules, beyond = _spicules(rng, outline.angle, outline.radius)
-    jitter = 1 + 0.05 * smooth_field(rng, rows, columns, (0.02, 0.02))
-    radius = outline.radius * jitter / (wobble + spicules)
+    spikes, lines = _spicules(rng)
+    edge = _around(outline, _wobble(rng, (2, 3, 4, 5, 6, 8), strength=0.09) + spikes)
+    jitter = 1 + 0.05 * smooth_field(rng, rows.size, (0.02, 0.02))
+    radius = outline.radius * jitter / edge
     extent = 2 * outline.semi_axes[1]
-    texture = 2.5 * smooth_field(rng, rows, columns, (0.04, 0.05))
-    calcified = np.maximum(smooth_field(rng, rows, columns, (0.012, 0.012)) - 2.3, 0) * 20
+    texture = 2.5 * smooth_field(rng, rows.size, (0.04, 0.05))
+    calcified = np.maximum(smooth_field(rng, rows.size, (0.012, 0.012)) - 2.3, 0) * 20
+    beyond = _around(outline, lines) * ramp(1.7 - radius, 0.15)
     halo = bump(radius - 1.25, 0.16) * rng.uniform(2, 7)
     # Below a third of its depth, the shadow narrows towards the middle of the lesion.
     shadow = rng.uniform(4, 18) * bump(outline.across, 0.6)
     return Lesion(
         radius=radius,
-        echo=texture - rng.uniform(13, 22) + np.minimum(calcified, 14),
+        echo=texture - rng.uniform(6, 14) + np.minimum(calcified, 14),
         border=halo + beyond * rng.uniform(-7, 3),
         loss=shadow / extent * (radius < 1),
         blur=rng.uniform(0.05, 0.12),
@@ -115,22 +118,26 @@ def _outline(
     )
 
 
-def _harmonics(
-    rng: np.random.Generator, angle: Array, orders: tuple[int, ...], strength: float
-) -> Array:
-    """1 plus harmonics of the angle with random phases."""
-    wave = np.ones_like(angle)
+def _wobble(rng: np.random.Generator, orders: tuple[int, ...], strength: float) -> Array:
+    """Radius of an outline at `_ANGLES`: 1 plus harmonics with random phases."""
+    wave = np.ones_like(_ANGLES)
     for order in orders:
-        wave += strength * rng.standard_normal() * np.cos(order * angle + rng.uniform(0, 6.283))
+        phase = rng.uniform(0, math.tau)
+        wave += strength * rng.standard_normal() * np.cos(order * _ANGLES + phase)
     return np.clip(wave, 0.6, 1.5)
 
 
-def _spicules(rng: np.random.Generator, angle: Array, radius: Array) -> tuple[Array, Array]:
-    """Spikes added to the outline's radius, and thin lines that go on beyond them."""
-    spikes, lines = np.zeros_like(angle), np.zeros_like(angle)
+def _spicules(rng: np.random.Generator) -> tuple[Array, Array]:
+    """Spikes added to the outline's radius at `_ANGLES`, and thin lines that go beyond them."""
+    spikes, lines = np.zeros_like(_ANGLES), np.zeros_like(_ANGLES)
     for _ in range(rng.integers(0, 12)):
-        distance = np.abs((angle - rng.uniform(-math.pi, math.pi) + math.pi) % math.tau - math.pi)
+        middle = rng.uniform(-math.pi, math.pi)
+        distance = (_ANGLES - middle + math.pi) % math.tau - math.pi
         spikes += rng.uniform(0.1, 0.4) * bump(distance, rng.uniform(0.05, 0.12))
-        reach = rng.uniform(1.4, 2.0)
-        lines += bump(distance * radius, 0.04) * ramp(reach - radius, 0.15) * (radius > 1)
+        lines += bump(distance, 0.035)
     return np.minimum(spikes, 0.6), np.minimum(lines, 1)
+
+
+def _around(outline: _Outline, values: Array) -> Array:
+    """Values given at `_ANGLES`, at the angle of each pixel."""
+    return np.interp(outline.angle, _ANGLES, values)

@@ -25,13 +25,13 @@ class _View:
 def convex(rng: np.random.Generator, size: int) -> Scene:
     """Seen with a curved probe: a fan, the pleura near the top, ribs with wedge-shaped shadows."""
     sector = Sector(radius=rng.uniform(0.35, 0.7), half_angle=math.radians(rng.uniform(26, 34)))
-    view = _View(pleura=(0.13, 0.24), ribs=3, rib_width=(0.05, 0.09), lateral=(0.010, 0.015))
+    view = _View(pleura=(0.13, 0.24), ribs=3, rib_width=(0.05, 0.09), lateral=(0.014, 0.020))
     return _scene(rng, size, view, sector)
 
 
 def linear(rng: np.random.Generator, size: int) -> Scene:
     """Seen with a straight probe: the chest wall in detail, often between two ribs."""
-    view = _View(pleura=(0.22, 0.40), ribs=2, rib_width=(0.10, 0.17), lateral=(0.007, 0.010))
+    view = _View(pleura=(0.22, 0.40), ribs=2, rib_width=(0.10, 0.17), lateral=(0.010, 0.015))
     return _scene(rng, size, view, None)
 
 
@@ -39,19 +39,19 @@ def _scene(rng: np.random.Generator, size: int, view: _View, sector: Sector | No
     rows, columns = grid(size)
     depth = rng.uniform(*view.pleura)
     slope = rng.normal(0, 0.05) * (columns - 0.5)
-    pleura = depth + slope + 0.008 * smooth_curve(rng, columns, 0.18)
+    pleura = depth + slope + 0.012 * smooth_curve(rng, columns.size, 0.16)
     below = rows[:, None] - pleura
     wall = _chest_wall(rng, rows, columns)
     lung = _lung(rng, rows, columns, below, depth)
     echo = wall + (lung - wall) * ramp(below, 0.006)
-    broken = 3 * smooth_field(rng, rows, columns, (0.1, 0.05))
-    echo += bump(below, 0.009) * (rng.uniform(17, 24) + broken - echo)
+    broken = 4 * smooth_field(rng, rows.size, (0.2, 0.05))
+    echo += bump(below, 0.007) * (rng.uniform(10, 18) + broken - echo)
     rib_echo, rib_loss = _ribs(rng, view, rows, columns, pleura)
     echo = np.maximum(echo, rib_echo)
     echo += 12 * bump(rows[:, None], 0.02)
     return Scene(
         echo=echo,
-        loss=rib_loss + 6 * smooth_field(rng, rows, columns, (0.3, 0.12)),
+        loss=rib_loss + 6 * smooth_field(rng, rows.size, (0.3, 0.12)),
         point_spread=PointSpread(
             axial=rng.uniform(0.0050, 0.0070),
             lateral=rng.uniform(*view.lateral),
@@ -60,7 +60,9 @@ def _scene(rng: np.random.Generator, size: int, view: _View, sector: Sector | No
         ),
         noise=rng.uniform(-36, -28),
         dynamic_range=rng.uniform(52, 60),
-        gain=rng.uniform(18, 24),
+        gain=rng.uniform(13, 18),
+        gamma=rng.uniform(1.3, 1.8),
+        looks=2,
         sector=sector,
     )
 
@@ -68,19 +70,19 @@ def _scene(rng: np.random.Generator, size: int, view: _View, sector: Sector | No
 def _chest_wall(rng: np.random.Generator, rows: Array, columns: Array) -> Array:
     """Muscle and fat with bright fibres along the skin, dB."""
     tilt = rng.normal(0, 0.6) * (columns - 0.5)
-    fibres = smooth_field(rng, rows, columns, (0.022, 0.35)) + 0.5 * tilt
-    lines = strands(fibres, 0.006) * ramp(smooth_field(rng, rows, columns, (0.06, 0.2)), 0.6)
-    texture = 2 * smooth_field(rng, rows, columns, (0.02, 0.08))
-    return np.asarray(texture - rng.uniform(5, 9) + rng.uniform(9, 14) * lines)
+    fibres = smooth_field(rng, rows.size, (0.022, 0.35)) + 0.5 * tilt
+    lines = strands(fibres, 0.006) * ramp(smooth_field(rng, rows.size, (0.04, 0.12)), 0.6)
+    texture = 2 * smooth_field(rng, rows.size, (0.02, 0.08))
+    return np.asarray(texture - rng.uniform(5, 9) + rng.uniform(12, 18) * lines)
 
 
 def _lung(
     rng: np.random.Generator, rows: Array, columns: Array, below: Array, pleura: float
 ) -> Array:
     """Below the pleura there is no tissue to see, only echoes of echoes, dB."""
-    fading = rng.uniform(10, 20)
-    haze = rng.uniform(-14, -7) - fading * np.maximum(below, 0)
-    haze = haze + 2 * smooth_field(rng, rows, columns, (0.04, 0.08))
+    fading = rng.uniform(6, 22)
+    haze = rng.uniform(-17, -9) - fading * np.maximum(below, 0)
+    haze = haze + 2 * smooth_field(rng, rows.size, (0.04, 0.08))
     b_lines = _b_lines(rng, rows, columns, below)
     a_lines = _a_lines(rng, columns, below, pleura) * (1 - np.minimum(b_lines, 1))
     return np.asarray(haze + a_lines * rng.uniform(6, 16) + b_lines * rng.uniform(9, 15))
@@ -91,7 +93,7 @@ def _a_lines(rng: np.random.Generator, columns: Array, below: Array, pleura: flo
     lines = np.zeros_like(below)
     strength = rng.random()
     for order in range(1, math.ceil(0.95 / pleura)):
-        uneven = np.clip(0.8 + 0.3 * smooth_curve(rng, columns, 0.12), 0, 1.3)
+        uneven = np.clip(0.8 + 0.3 * smooth_curve(rng, columns.size, 0.12), 0, 1.3)
         lines += strength**order * bump(below - order * pleura, 0.008 + 0.002 * order) * uneven
     return lines
 
@@ -101,16 +103,12 @@ def _b_lines(rng: np.random.Generator, rows: Array, columns: Array, below: Array
     streaks = np.zeros_like(below)
     for _ in range(rng.choice([0, 0, 1, 2, 3, 5])):
         middle = rng.uniform(0.08, 0.92)
-        width = rng.choice([rng.uniform(0.008, 0.025), rng.uniform(0.03, 0.09)])
+        width = rng.choice([rng.uniform(0.010, 0.025), rng.uniform(0.03, 0.09)])
         spread = width * (1 + 0.6 * np.maximum(below, 0))
         fading = 1 - rng.uniform(0, 0.4) * np.maximum(below, 0)
-        streaks = np.maximum(
-            streaks,
-            bump(columns[None, :] - middle, 1)
-            * fading
-            * np.exp(-0.5 * ((columns[None, :] - middle) / spread) ** 2),
-        )
-    ripple = 0.12 * smooth_field(rng, rows, columns, (0.015, 0.1))
+        profile = np.exp(-0.5 * ((columns[None, :] - middle) / spread) ** 2)
+        streaks = np.maximum(streaks, profile * fading)
+    ripple = 0.12 * smooth_field(rng, rows.size, (0.015, 0.1))
     return np.asarray(streaks * (1 + ripple) * (below > 0))
 
 
@@ -129,7 +127,7 @@ def _ribs(
         top = float(np.interp(middle, columns, pleura)) * rng.uniform(0.6, 0.85)
         arc = top + 0.35 * width * offset**2
         face = bump(rows[:, None] - arc, 0.009) * ramp(1 - np.abs(offset), 0.12)
-        echo = np.maximum(echo, 18 * face - 200 * (face < 0.05))
+        echo = np.maximum(echo, 26 * face - 12 - 200 * (face < 0.05))
         hard = ramp(1 - np.abs(offset), 0.15) * bump(rows[:, None] - arc - 0.02, 0.02)
         loss += hard * rng.uniform(350, 600)
     return echo, loss

@@ -36,7 +36,8 @@ class Scene:
         noise: Level of the electronic noise at the bottom of the image, dB.
         dynamic_range: What the screen shows, dB.
         gain: Envelope level shown as white, dB.
-        gamma: Exponent of the gray map; below 1 lifts the dark tones.
+        gamma: Exponent of the gray map; above 1 darkens the middle tones.
+        looks: Independent views that are averaged (spatial compounding); 1 is plain speckle.
         sector: The fan, or None for a linear probe.
         mask: Lesion, on the same grid, 0 or 1.
     """
@@ -48,6 +49,7 @@ class Scene:
     dynamic_range: float
     gain: float
     gamma: float = 1.0
+    looks: int = 1
     sector: Sector | None = None
     mask: NDArray[np.uint8] | None = None
 

@@ -52,28 +52,23 @@ def complex_noise(rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[n
     return np.asarray(parts.view(np.complex64)[..., 0])
 
 
-def echo_envelope(
-    rng: np.random.Generator, amplitude: Array, point_spread: PointSpread, noise: Array
-) -> Array:
+def echo_envelope(rng: np.random.Generator, amplitude: Array, point_spread: PointSpread) -> Array:
     """Envelope of the echoes from random scatterers seen through the point spread function.
 
     Args:
-        rng: Source of the scatterers' phases and strengths, and of the noise.
+        rng: Source of the scatterers' phases and strengths.
         amplitude: Root mean square strength of the scatterers in each pixel, `[H, W]`.
         point_spread: The blur; it keeps the mean square of homogeneous tissue.
-        noise: Root mean square of the electronic noise in each row, `[H]`.
 
     Returns:
         The magnitude of the complex echo, `[H, W]`.
     """
     rows, columns = amplitude.shape
-    margin = 4 + math.ceil(6 * max(point_spread.axial * rows, point_spread.lateral * columns))
+    margin = 2 + math.ceil(3 * max(point_spread.axial * rows, point_spread.lateral * columns))
     padded = np.pad(amplitude.astype(np.float32), margin, mode="edge")
     depth = (np.arange(padded.shape[0]) - margin + 0.5) / rows
     scatterers = complex_noise(rng, padded.shape) * padded
     field = _filter(scatterers, point_spread.beam_width(depth) * columns, axis=1)
-    padded_noise = np.pad(noise.astype(np.float32), margin, mode="edge")
-    field += complex_noise(rng, padded.shape) * padded_noise[:, None]
     widths = np.full(padded.shape[1], point_spread.axial * rows)
     field = _filter(field, widths, axis=0, carrier=point_spread.carrier)
     inside = field[margin : margin + rows, margin : margin + columns]
@@ -100,4 +95,4 @@ def homogeneous_envelope(
     """Envelope of a homogeneous medium without noise: fully developed speckle, `[size, size]`."""
     flat = np.ones((size, size))
     spread = point_spread or PointSpread(axial=0.006, lateral=0.007)
-    return echo_envelope(rng, flat, spread, np.zeros(size))
+    return echo_envelope(rng, flat, spread)

@@ -75,11 +75,13 @@ def _headline(report: ComparisonReport, baseline: str, arm: str) -> str:
     ours, theirs = (summarize(report.values(name, HEADLINE)) for name in (arm, baseline))
     if math.isnan(difference.mean):
         return f"Lesion Dice of {arm} and {baseline} cannot be compared: a seed has no value."
-    verb = "higher" if difference.mean > 0 else "lower" if difference.mean < 0 else "different"
+    verdict = f"{arm} and {baseline} are equal"
+    if difference.mean:
+        verdict = f"{arm} is {'higher' if difference.mean > 0 else 'lower'}"
     seeds = f"{difference.n} seed" + ("s" if difference.n != 1 else "")
     sentence = (
-        f"{arm}: lesion Dice {mean_sd(ours)} against {mean_sd(theirs)} for {baseline}, "
-        f"{mean_sd(Summary(abs(difference.mean), difference.sd, difference.n))} {verb} "
+        f"{verdict}: lesion Dice {mean_sd(ours)} against {mean_sd(theirs)} for {baseline}, "
+        f"a difference of {mean_sd(difference, sign=True)} "
         f"(mean ± SD of {seeds}, differences paired by seed)."
     )
     if math.isnan(difference.sd):

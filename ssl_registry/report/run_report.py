@@ -81,8 +81,11 @@ def log_pictures(log: Sequence[Row]) -> tuple[dict[str, str], dict[str, str]]:
     losses = [name for name in names if "loss" in name]
     dices = [name for name in names if "dice" in name and name not in losses]
     first = {
-        title: curves_svg([curve(log, n, color=i) for i, n in enumerate(group)], axis, group[0])
-        for title, group in (("Loss", losses), ("Dice on the validation images", dices))
+        title: curves_svg([curve(log, n, color=i) for i, n in enumerate(group)], axis, label)
+        for title, label, group in (
+            ("Loss", "loss", losses),
+            ("Dice on the validation images", "Dice", dices),
+        )
         if group
     }
     rest = [name for name in names if name not in (*losses, *dices)]

@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 
 
 def derived_seed(seed: int, purpose: str, *numbers: int) -> int:
-    """A 63-bit seed for one purpose, such as `("augment", step, rank)`."""
+    """A 63-bit seed for one purpose, such as `("augment", step, rank)`.
+
+    A purpose always comes with equally many numbers: trailing zeros make no difference.
+    """
     entropy = [seed, zlib.crc32(purpose.encode()), *numbers]
     words = np.random.SeedSequence(entropy).generate_state(2, np.uint32)
     return (int(words[0]) << 31) | (int(words[1]) >> 1)

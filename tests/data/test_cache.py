@@ -49,10 +49,12 @@ class Toy(Dataset):
 
     def read_image(self, sample: Sample) -> Image:
         self.reads.append(sample.id)
-        return np.asarray(PillowImage.open(sample.files[0]))
+        with PillowImage.open(sample.files[0]) as picture:
+            return np.asarray(picture)
 
     def read_mask(self, sample: Sample) -> Mask | None:
-        return np.asarray(PillowImage.open(sample.files[1])) // 255
+        with PillowImage.open(sample.files[1]) as picture:
+            return np.asarray(picture) // 255
 
 
 def fill(root: Path, count: int = 6, shape: tuple[int, int] = (40, 30)) -> Path:
@@ -300,7 +302,7 @@ def small_files() -> Iterator[None]:
 
 def test_no_room_for_the_cache(toy: Toy, private_cache: Path, small_files: None) -> None:
     settings = CacheSettings(64, 1, masks=True)
-    with pytest.raises(RunError, match="cannot write .*File too large; set SSL_REGISTRY_CACHE"):
+    with pytest.raises(RunError, match=r"cannot write .*File too large; set SSL_REGISTRY_CACHE"):
         open_cache(toy, toy.samples(), settings)
     assert left_behind(private_cache) == []
 
@@ -329,7 +331,7 @@ def test_cache_folder_that_cannot_be_made(
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("SSL_REGISTRY_CACHE", str(tmp_path / "file" / "cache"))
-    with pytest.raises(RunError, match="cannot write to .*set SSL_REGISTRY_CACHE"):
+    with pytest.raises(RunError, match=r"cannot write to .*set SSL_REGISTRY_CACHE"):
         open_cache(toy, toy.samples(), SETTINGS)
 
 

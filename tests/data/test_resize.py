@@ -51,7 +51,10 @@ def shares(plane: np.ndarray, size: int) -> list[list[Fraction]]:
     rows = [inside(place, height) for place in range(size)]
     columns = [inside(place, width) for place in range(size)]
     return [
-        [Fraction(sum(int(plane[y, x]) for y in ys for x in xs), len(ys) * len(xs)) for xs in columns]
+        [
+            Fraction(sum(int(plane[y, x]) for y in ys for x in xs), len(ys) * len(xs))
+            for xs in columns
+        ]
         for ys in rows
     ]
 

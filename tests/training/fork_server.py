@@ -11,21 +11,6 @@ import select
 import signal
 import sys
 
-import matplotlib.backends.backend_agg
-import matplotlib.backends.backend_svg
-import matplotlib.figure
-import torch._dynamo  # every optimizer imports it
-
-import ssl_registry.report.gallery
-import ssl_registry.report.run_report
-import ssl_registry.training.finetune
-import ssl_registry.training.pretrain
-import ssl_registry_busi.dataset
-import ssl_registry_simclr.augmentation
-import ssl_registry_simclr.method
-import ssl_registry_supervised.task
-import ssl_registry_unet.decoder
-import ssl_registry_unet.encoder
 from ssl_registry.cli.runner import main
 
 

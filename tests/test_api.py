@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ssl_registry import ConfigError, evaluate, finetune, pretrain
+from ssl_registry.config.experiment import PretrainConfig
+from ssl_registry.config.load import apply_overrides
+
+
+def test_pretrain_takes_a_config_or_a_table(pretrain_table: dict[str, Any], tmp_path: Path) -> None:
+    table = apply_overrides(pretrain_table, ["training.max_steps=2"])
+    from_table = pretrain(table, str(tmp_path / "a"))
+    from_config = pretrain(PretrainConfig.model_validate(table), tmp_path / "b")
+    a, b = (
+        (run / "weights" / "model.safetensors").read_bytes() for run in (from_table, from_config)
+    )
+    assert a == b
+    ids = {json.loads((run / "config.json").read_text())["id"] for run in (from_table, from_config)}
+    assert len(ids) == 1
+
+
+def test_the_default_folder_bears_the_id(
+    pretrain_table: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = pretrain(apply_overrides(pretrain_table, ["training.max_steps=1"]))
+    identity = json.loads((run / "config.json").read_text())["id"]
+    assert run == Path("runs") / f"pretrain-{identity}"
+
+
+def test_a_mistake_in_a_table_is_one_clear_error(pretrain_table: dict[str, Any]) -> None:
+    for kind in (pretrain, finetune):
+        with pytest.raises(
+            ConfigError, match=r"the config.*learning_rat: unknown key.*learning_rate"
+        ):
+            kind(apply_overrides(pretrain_table, ["training.optimizer.learning_rat=1"]))
+
+
+def test_evaluate_reproduces_the_run(finetuned: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(finetuned, copy)
+    (copy / "metrics.csv").unlink()
+    before = json.loads((finetuned / "summary.json").read_text())
+    values = evaluate(copy)
+    assert {name: None if value != value else value for name, value in values.items()} == before[
+        "test"
+    ]
+    assert (copy / "metrics.csv").read_bytes() == (finetuned / "metrics.csv").read_bytes()
+    assert json.loads((copy / "summary.json").read_text()) == before
+
+
+def test_finetuning_starts_from_the_weights_it_is_given(
+    pretrain_table: dict[str, Any], finetune_table: dict[str, Any], tmp_path: Path
+) -> None:
+    source = pretrain(apply_overrides(pretrain_table, ["training.max_steps=3"]), tmp_path / "pre")
+    one_step = ["training.max_steps=1", "training.optimizer.learning_rate=1e-12"]
+    table = apply_overrides(finetune_table, [*one_step, f"weights={source / 'weights'}"])
+    run = finetune(table, tmp_path / "fine")
+    from safetensors.torch import load_file
+
+    encoder = load_file(source / "weights" / "model.safetensors")
+    network = load_file(run / "weights" / "model.safetensors")
+    trained = [name for name in encoder if name.endswith(".weight")]
+    assert trained
+    for name in trained:
+        assert (network[f"backbone.{name}"] - encoder[name]).abs().max() < 1e-6
+    record = json.loads((run / "config.json").read_text())
+    card = json.loads((source / "weights" / "ssl_registry.json").read_text())
+    assert record["initial_weights"] == card["sha256"]

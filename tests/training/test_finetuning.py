@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ssl_registry.config.experiment import FinetuneConfig
+from ssl_registry.config.load import apply_overrides, validate
+from ssl_registry.data.load import LoadedData
+from ssl_registry.evaluation.aggregate import aggregate
+from ssl_registry.evaluation.table import read_table
+from ssl_registry.training.device import choose_execution
+from ssl_registry.training.finetune import FinetuneJob, build_finetuning, labelled_places
+from ssl_registry.training.run_folder import RunFolder
+from ssl_registry.training.testing import load_labelled, masked_places, predictor_of, score
+from ssl_registry.weights.read import load_network, read_card
+
+
+@pytest.fixture
+def opened(finetune_table: dict[str, Any]) -> tuple[FinetuneConfig, LoadedData]:
+    config = validate(FinetuneConfig, finetune_table, "test")
+    return config, load_labelled(config)
+
+
+def test_smaller_fractions_are_parts_of_larger_ones(
+    opened: tuple[FinetuneConfig, LoadedData],
+) -> None:
+    config, data = opened
+    train = set(masked_places(data, "train").tolist())
+    chosen: list[set[int]] = []
+    for fraction in (1.0, 0.5, 0.25, 0.1):
+        places = labelled_places(data, config.model_copy(update={"fraction": fraction}))
+        chosen.append(set(places.tolist()))
+    assert chosen[0] == train
+    assert [len(places) for places in chosen] == [28, 14, 7, 3]
+    assert chosen[3] < chosen[2] < chosen[1] < chosen[0]
+    other = labelled_places(data, config.model_copy(update={"fraction": 0.5, "seed": 9}))
+    assert set(other.tolist()) != chosen[1]
+
+
+def test_validation_comes_every_so_many_epochs_and_after_the_last(finetuned: Path) -> None:
+    rows = RunFolder(finetuned).read_log()
+    epochs = [row["epoch"] for row in rows if "validation/dice/lesion" in row]
+    assert len(rows) == 8
+    assert epochs == [3, 6, 8]
+
+
+def test_the_best_validated_weights_are_saved(finetuned: Path) -> None:
+    rows = RunFolder(finetuned).read_log()
+    scores = {
+        row["epoch"]: row["validation/dice/lesion"] for row in rows if row["epoch"] in (3, 6, 8)
+    }
+    best = max(scores, key=lambda epoch: scores[epoch])
+    assert best != 8, "the fixture must be such that the last weights are not the best"
+    summary = json.loads((finetuned / "summary.json").read_text())
+    assert summary["best_validation"] == {"best_score": scores[best], "best_epoch": best}
+
+    table = json.loads((finetuned / "config.json").read_text())["config"]
+    config = validate(FinetuneConfig, table, "test")
+    data = load_labelled(config)
+    network, _ = load_network(finetuned / "weights")
+    predictor = predictor_of(network, data, config, choose_execution(config.training))
+    of_images, _ = score(predictor, data, masked_places(data, "val"), config)
+    assert aggregate(of_images, "normal")["dice/lesion"] == pytest.approx(scores[best], abs=1e-12)
+
+
+def test_without_improvement_the_first_best_stays(
+    opened: tuple[FinetuneConfig, LoadedData],
+) -> None:
+    config, data = opened
+    job = FinetuneJob(
+        build_finetuning(config, data, steps=1),
+        data,
+        labelled_places(data, config),
+        config,
+        choose_execution(config.training),
+    )
+    head = job.module.predictor.head  # type: ignore[union-attr]
+    with torch.no_grad():
+        for epoch, bias in enumerate((-50.0, 50.0, -50.0, 50.0), start=1):
+            head.bias.fill_(bias)
+            job.epoch_ended(epoch, last=False)
+    # All foreground scores above nothing at all, and the tie of epoch 4 changes nothing.
+    assert job.numbers()["best_epoch"] == 2
+    job.take_best()
+    assert head.bias.item() == 50.0
+    assert job.numbers()["best_score"] > 0
+
+
+def test_the_summary_says_what_was_done(finetuned: Path, tiny_busi: Path) -> None:
+    summary = json.loads((finetuned / "summary.json").read_text())
+    card = read_card(finetuned / "weights")
+    assert (summary["steps"], summary["epochs"], summary["labelled_images"]) == (24, 8.0, 28)
+    assert card.summary["best_validation"] == summary["best_validation"]
+    assert (card.content, card.classes, card.channels, card.gray) == (
+        "segmentation",
+        ("lesion",),
+        1,
+        True,
+    )
+    table = read_table(finetuned / "metrics.csv")
+    assert set(table["id"]) <= {path.stem for path in tiny_busi.rglob("*).png")}
+    values = aggregate(table, "normal")
+    written = summary["test"]
+    assert set(values) == set(written)
+    for name, value in values.items():
+        assert written[name] == (value if np.isfinite(value) else None), name
+    assert "Dice" in (finetuned / "report.html").read_text()
+
+
+def test_the_easy_set_is_learnt(finetune_table: dict[str, Any], tmp_path: Path) -> None:
+    from ssl_registry import finetune
+
+    longer = ["training.epochs=20", "validation_epochs=10", "training.optimizer.learning_rate=0.01"]
+    run = finetune(apply_overrides(finetune_table, longer), tmp_path / "run")
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["test"]["dice/lesion"] > 0.7

@@ -1,0 +1,196 @@
+"""The loop with a job of a few numbers."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ssl_registry.config.experiment import OptimizerConfig, TrainingConfig
+from ssl_registry.errors import DataError, TrainingError
+from ssl_registry.interfaces.training import StepOutput, Trainable
+from ssl_registry.training.device import Execution, choose_execution
+from ssl_registry.training.job import Job
+from ssl_registry.training.loop import (
+    Loop,
+    LoopState,
+    ResumeWarning,
+    embedding_spread,
+    steps_per_epoch,
+    total_steps,
+)
+from ssl_registry.training.run_folder import RunFolder
+
+IMAGES = 12
+
+
+class Tiny(Trainable):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(2, 3)
+        self.norm = nn.BatchNorm1d(3)
+        self.calls: list[tuple[Any, ...]] = []
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.norm(self.layer(inputs)).square().mean()
+
+    def before_step(self, step: int) -> None:
+        self.calls.append(("before", step))
+
+    def after_step(self, step: int, committed: bool) -> None:
+        self.calls.append(("after", step, committed))
+
+
+class TinyJob(Job):
+    """Goes wrong at the steps in `bad`: an infinite input, or a loss whose gradient is infinite."""
+
+    title = "tiny"
+
+    def __init__(self, bad: dict[int, str] | None = None) -> None:
+        torch.manual_seed(5)
+        self.module = self.tiny = Tiny()
+        self.images = IMAGES
+        self.seen: list[list[int]] = []
+        self._bad = bad or {}
+
+    def step(self, indices: NDArray[np.int64]) -> StepOutput:
+        bad = self._bad.get(len(self.seen), "")
+        self.seen.append(indices.tolist())
+        inputs = torch.rand(len(indices), 2) + torch.from_numpy(indices)[:, None]
+        if bad == "input":
+            inputs[0] = math.inf
+        loss = self.module(inputs)
+        if bad == "gradient":
+            loss = loss + (self.tiny.layer.weight.sum() * 0).sqrt()
+        return StepOutput(loss, {"twice": 2 * loss.detach()})
+
+
+def execution() -> Execution:
+    return choose_execution(TrainingConfig(device="cpu"))
+
+
+def config(**changes: Any) -> TrainingConfig:
+    settings = {"epochs": 3, "batch_size": 4, "checkpoint_seconds": 1000, **changes}
+    return TrainingConfig(optimizer=OptimizerConfig(learning_rate=0.1), **settings)
+
+
+def train(job: Job, run: Path, *, resume: bool = False, **changes: Any) -> LoopState:
+    run.mkdir(exist_ok=True)
+    loop = Loop(job, config(**changes), 3, RunFolder(run), execution())
+    return loop.train({}, resume=resume)
+
+
+def state_of(job: TinyJob) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in job.module.state_dict().items()}
+
+
+def test_hooks_come_in_order_and_each_epoch_sees_each_image(tmp_path: Path) -> None:
+    job = TinyJob()
+    state = train(job, tmp_path)
+    assert (state.step, state.skipped) == (9, 0)
+    expected = [call for step in range(9) for call in (("before", step), ("after", step, True))]
+    assert job.tiny.calls == expected
+    epochs = [sum(job.seen[start : start + 3], []) for start in (0, 3, 6)]
+    assert all(sorted(epoch) == list(range(IMAGES)) for epoch in epochs)
+    assert epochs[0] != epochs[1]
+
+
+def test_rows_hold_the_means_of_the_epoch(tmp_path: Path) -> None:
+    train(TinyJob(), tmp_path)
+    rows = RunFolder(tmp_path).read_log()
+    assert [(row["epoch"], row["step"]) for row in rows] == [(1, 3), (2, 6), (3, 9)]
+    for row in rows:
+        assert row["twice"] == pytest.approx(2 * row["loss"])
+    # The rate of the last of nine steps: 0.1 (1 + cos(8 pi / 9)) / 2.
+    assert rows[-1]["learning_rate"] == pytest.approx(0.05 * (1 + math.cos(8 * math.pi / 9)))
+
+
+def test_a_run_may_end_in_mid_epoch(tmp_path: Path) -> None:
+    state = train(TinyJob(), tmp_path, max_steps=4)
+    assert state.step == 4
+    rows = RunFolder(tmp_path).read_log()
+    assert [(row["epoch"], row["step"]) for row in rows] == [(1, 3), (2, 4)]
+
+
+@pytest.mark.parametrize("kind", ["input", "gradient"])
+def test_a_non_finite_step_leaves_no_trace(tmp_path: Path, kind: str) -> None:
+    job = TinyJob(bad={0: kind})
+    before = state_of(job)
+    state = train(job, tmp_path, max_steps=1)
+    assert (state.step, state.skipped) == (1, 1)
+    assert job.tiny.calls[-1] == ("after", 0, False)
+    for name, value in state_of(job).items():
+        assert torch.equal(value, before[name]), name
+    assert RunFolder(tmp_path).read_log()[-1]["loss"] is None
+
+
+@pytest.mark.parametrize("kind", ["input", "gradient"])
+def test_training_goes_on_after_single_non_finite_steps(tmp_path: Path, kind: str) -> None:
+    job = TinyJob(bad=dict.fromkeys((0, 1, 2, 3, 5, 6, 7), kind))
+    state = train(job, tmp_path)
+    assert (state.step, state.skipped) == (9, 7)
+    assert [call[2] for call in job.tiny.calls if call[0] == "after"] == [
+        step in (4, 8) for step in range(9)
+    ]
+    assert all(torch.isfinite(value).all() for value in state_of(job).values())
+    assert RunFolder(tmp_path).read_log()[-1]["skipped"] == 7
+
+
+def test_five_in_a_row_end_the_run_with_its_state_kept(tmp_path: Path) -> None:
+    job = TinyJob(bad=dict.fromkeys(range(2, 9), "input"))
+    with pytest.raises(TrainingError, match=r"5 steps in a row.*learning_rate"):
+        train(job, tmp_path)
+    assert job.tiny.calls[-1] == ("after", 6, False)
+    (kept,) = (tmp_path / "checkpoint").iterdir()
+    state = json.loads((kept / "state.json").read_text())
+    assert (kept.name, state["step"], state["skipped"]) == ("step-000000007", 7, 5)
+
+    mended = TinyJob()
+    assert train(mended, tmp_path, resume=True).skipped == 5
+    assert len(mended.seen) == 2
+    assert all(torch.isfinite(value).all() for value in state_of(mended).values())
+
+
+def test_resuming_a_finished_loop_trains_no_more(tmp_path: Path) -> None:
+    whole = TinyJob()
+    train(whole, tmp_path)
+    log = (tmp_path / "log.jsonl").read_text()
+    again = TinyJob()
+    assert train(again, tmp_path, resume=True).step == 9
+    assert again.seen == []
+    assert (tmp_path / "log.jsonl").read_text() == log
+    assert all(torch.equal(v, state_of(again)[k]) for k, v in state_of(whole).items())
+
+
+@pytest.mark.parametrize(
+    ("key", "other"), [("threads", 97), ("precision", "bf16"), ("device", "cuda")]
+)
+def test_resuming_with_another_execution_is_said(tmp_path: Path, key: str, other: object) -> None:
+    train(TinyJob(), tmp_path)
+    (kept,) = (tmp_path / "checkpoint").iterdir()
+    state = json.loads((kept / "state.json").read_text())
+    (kept / "state.json").write_text(json.dumps({**state, key: other}))
+    with pytest.warns(ResumeWarning, match=f"{key} {other} -> {state[key]}.*training.{key}|bit"):
+        train(TinyJob(), tmp_path, resume=True)
+
+
+def test_a_batch_larger_than_the_set_is_refused() -> None:
+    assert steps_per_epoch(12, 5) == 2
+    assert total_steps(12, config(batch_size=5)) == 6
+    with pytest.raises(DataError, match=r"batch of 13 .* set of 12 .*batch_size to 12"):
+        steps_per_epoch(12, 13)
+
+
+def test_embedding_spread() -> None:
+    torch.manual_seed(0)
+    assert embedding_spread(torch.randn(20000, 64)) == pytest.approx(1, abs=0.01)
+    assert embedding_spread(torch.randn(1, 64).expand(100, 64) * 7) == pytest.approx(0, abs=1e-5)
+    opposite = torch.tensor([[3.0, 0.0], [-1.0, 0.0]])
+    assert embedding_spread(opposite) == pytest.approx(math.sqrt(2) / 2)

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ssl_registry.config.experiment import OptimizerConfig
+from ssl_registry.interfaces.training import ParameterGroup, Trainable
+from ssl_registry.training.optimizer import ScheduledOptimizer
+from ssl_registry.training.schedule import Schedule
+
+SCHEDULE = Schedule(peak=0.1, final=0.0, warmup_steps=0, total_steps=10)
+
+
+class Plain(Trainable):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 2)
+        self.norm = nn.BatchNorm1d(2)
+        self.fixed = nn.Linear(2, 2).requires_grad_(False)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.fixed(self.norm(self.layer(inputs))).square().sum()
+
+
+class Grouped(Plain):
+    def parameter_groups(self) -> Iterable[ParameterGroup]:
+        yield ParameterGroup(tuple(self.layer.parameters()), rate_scale=0.5)
+        yield ParameterGroup(tuple(self.norm.parameters()), weight_decay=False, scheduled=False)
+        yield ParameterGroup(tuple(self.fixed.parameters()))
+
+
+def test_biases_and_norms_are_not_decayed() -> None:
+    module = Plain()
+    config = OptimizerConfig(name="sgd", weight_decay=0.5, momentum=0)
+    optimizer = ScheduledOptimizer(module, config, SCHEDULE)
+    optimizer.set_step(0)
+    for parameter in module.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    with torch.no_grad():
+        module.layer.bias.fill_(1.0)
+    before = module.layer.weight.clone()
+    optimizer.optimizer.step()
+    torch.testing.assert_close(module.layer.weight, before * (1 - 0.1 * 0.5))
+    assert torch.equal(module.layer.bias, torch.ones(2))
+    assert torch.equal(module.norm.weight, torch.ones(2))
+
+
+def test_groups_have_their_own_rates() -> None:
+    optimizer = ScheduledOptimizer(Grouped(), OptimizerConfig(weight_decay=0.3), SCHEDULE)
+    assert optimizer.set_step(5) == pytest.approx(0.05)
+    groups = optimizer.optimizer.param_groups
+    assert [group["lr"] for group in groups] == [pytest.approx(0.025), 0.1]
+    assert [group["weight_decay"] for group in groups] == [0.3, 0.0]
+
+
+def steps(module: Plain, optimizer: ScheduledOptimizer, numbers: range) -> None:
+    for number in numbers:
+        inputs = torch.rand(6, 3, generator=torch.Generator().manual_seed(number))
+        optimizer.set_step(number)
+        optimizer.optimizer.zero_grad()
+        module(inputs).backward()
+        optimizer.optimizer.step()
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
+def test_state_round_trip(name: Literal["adam", "adamw", "sgd"]) -> None:
+    config = OptimizerConfig(name=name, weight_decay=0.01)
+    torch.manual_seed(0)
+    module = Plain()
+    optimizer = ScheduledOptimizer(module, config, SCHEDULE)
+    steps(module, optimizer, range(4))
+    kept = {key: value.clone() for key, value in optimizer.tensors().items()}
+    state = {key: value.clone() for key, value in module.state_dict().items()}
+    steps(module, optimizer, range(4, 8))
+
+    again = Plain()
+    again.load_state_dict(state)
+    resumed = ScheduledOptimizer(again, config, SCHEDULE)
+    resumed.load_tensors(kept)
+    steps(again, resumed, range(4, 8))
+    for key, value in module.state_dict().items():
+        assert torch.equal(value, again.state_dict()[key])
+
+
+def test_moments_get_the_layout_of_their_parameters_back() -> None:
+    class Convolution(Trainable):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(4, 4, 3).to(memory_format=torch.channels_last)
+
+    module = Convolution()
+    optimizer = ScheduledOptimizer(module, OptimizerConfig(), SCHEDULE)
+    module.conv(torch.rand(2, 4, 8, 8)).sum().backward()
+    optimizer.optimizer.step()
+    resumed = ScheduledOptimizer(module, OptimizerConfig(), SCHEDULE)
+    resumed.load_tensors({key: value.contiguous() for key, value in optimizer.tensors().items()})
+    moment = resumed.optimizer.state[module.conv.weight]["exp_avg"]
+    assert moment.stride() == module.conv.weight.stride()
+    assert torch.equal(moment, optimizer.optimizer.state[module.conv.weight]["exp_avg"])
+    assert not moment.requires_grad
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_non_finite_gradients_are_seen(value: float) -> None:
+    module = Plain()
+    optimizer = ScheduledOptimizer(module, OptimizerConfig(), SCHEDULE)
+    module(torch.rand(4, 3)).backward()
+    assert optimizer.gradients_are_finite()
+    assert module.layer.bias.grad is not None
+    module.layer.bias.grad[1] = value
+    assert not optimizer.gradients_are_finite()
