@@ -110,8 +110,6 @@ def finetuned(tiny_busi: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
     folder = tmp_path_factory.mktemp("finetuned")
     table = finetune_settings(tiny_busi)
-    # So large a rate that the best epoch is not the last.
-    table["training"]["optimizer"]["learning_rate"] = 0.1
     table["training"]["epochs"] = 8
     table["validation_epochs"] = 3
     with pytest.MonkeyPatch.context() as patch:

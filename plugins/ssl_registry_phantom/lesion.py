@@ -9,7 +9,6 @@ import numpy as np
 
 from ssl_registry_phantom.fields import Array, bump, ramp, smooth_field
 
-
 _ANGLES = np.linspace(-math.pi, math.pi, 361)
 
 

@@ -17,7 +17,7 @@ class _View:
     """Ranges that differ between the probes, in units of the depth."""
 
     pleura: tuple[float, float]
-    ribs: int
+    ribs: tuple[int, ...]
     rib_width: tuple[float, float]
     lateral: tuple[float, float]
 
@@ -25,13 +25,17 @@ class _View:
 def convex(rng: np.random.Generator, size: int) -> Scene:
     """Seen with a curved probe: a fan, the pleura near the top, ribs with wedge-shaped shadows."""
     sector = Sector(radius=rng.uniform(0.35, 0.7), half_angle=math.radians(rng.uniform(26, 34)))
-    view = _View(pleura=(0.13, 0.24), ribs=3, rib_width=(0.05, 0.09), lateral=(0.014, 0.020))
+    view = _View(
+        pleura=(0.13, 0.24), ribs=(0, 1, 2, 2), rib_width=(0.05, 0.09), lateral=(0.014, 0.020)
+    )
     return _scene(rng, size, view, sector)
 
 
 def linear(rng: np.random.Generator, size: int) -> Scene:
     """Seen with a straight probe: the chest wall in detail, often between two ribs."""
-    view = _View(pleura=(0.22, 0.40), ribs=2, rib_width=(0.10, 0.17), lateral=(0.010, 0.015))
+    view = _View(
+        pleura=(0.22, 0.40), ribs=(0, 1, 1, 2), rib_width=(0.10, 0.17), lateral=(0.010, 0.015)
+    )
     return _scene(rng, size, view, None)
 
 
@@ -81,17 +85,17 @@ def _lung(
 ) -> Array:
     """Below the pleura there is no tissue to see, only echoes of echoes, dB."""
     fading = rng.uniform(6, 22)
-    haze = rng.uniform(-17, -9) - fading * np.maximum(below, 0)
+    haze = rng.uniform(-21, -12) - fading * np.maximum(below, 0)
     haze = haze + 2 * smooth_field(rng, rows.size, (0.04, 0.08))
     b_lines = _b_lines(rng, rows, columns, below)
     a_lines = _a_lines(rng, columns, below, pleura) * (1 - np.minimum(b_lines, 1))
-    return np.asarray(haze + a_lines * rng.uniform(6, 16) + b_lines * rng.uniform(9, 15))
+    return np.asarray(haze + a_lines * rng.uniform(14, 24) + b_lines * rng.uniform(12, 18))
 
 
 def _a_lines(rng: np.random.Generator, columns: Array, below: Array, pleura: float) -> Array:
     """Repetitions of the pleura at multiples of its depth, each weaker; about 1 at the first."""
     lines = np.zeros_like(below)
-    strength = rng.random()
+    strength = rng.uniform(0.4, 0.85)
     for order in range(1, math.ceil(0.95 / pleura)):
         uneven = np.clip(0.8 + 0.3 * smooth_curve(rng, columns.size, 0.12), 0, 1.3)
         lines += strength**order * bump(below - order * pleura, 0.008 + 0.002 * order) * uneven
@@ -118,16 +122,16 @@ def _ribs(
     """Bright arcs above the pleura and the shadows behind them: echo (dB) and loss."""
     echo = np.full((rows.size, columns.size), -200.0)
     loss = np.zeros_like(echo)
-    count = rng.integers(0, view.ribs + 1)
+    count = int(rng.choice(view.ribs))
     start = rng.uniform(-0.1, 0.35)
     for place in range(count):
         middle = start + place * rng.uniform(0.4, 0.62)
         width = rng.uniform(*view.rib_width)
         offset = (columns - middle) / width
-        top = float(np.interp(middle, columns, pleura)) * rng.uniform(0.6, 0.85)
+        top = float(np.interp(middle, columns, pleura)) * rng.uniform(0.5, 0.75)
         arc = top + 0.35 * width * offset**2
         face = bump(rows[:, None] - arc, 0.009) * ramp(1 - np.abs(offset), 0.12)
-        echo = np.maximum(echo, 26 * face - 12 - 200 * (face < 0.05))
-        hard = ramp(1 - np.abs(offset), 0.15) * bump(rows[:, None] - arc - 0.02, 0.02)
-        loss += hard * rng.uniform(350, 600)
+        echo = np.maximum(echo, 32 * face - 16 - 200 * (face < 0.05))
+        hard = ramp(1 - np.abs(offset), 0.15) * bump(rows[:, None] - arc - 0.018, 0.008)
+        loss += hard * rng.uniform(1500, 2200)
     return echo, loss

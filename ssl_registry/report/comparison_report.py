@@ -66,8 +66,8 @@ class ComparisonReport:
 
 def headlines(report: ComparisonReport) -> list[str]:
     """A sentence per compared arm, whichever way its difference falls."""
-    baseline, *others = report.arms
-    return [_headline(report, baseline, arm) for arm in others]
+    arms = list(report.arms)
+    return [_headline(report, arms[0], arm) for arm in arms[1:]]
 
 
 def _headline(report: ComparisonReport, baseline: str, arm: str) -> str:

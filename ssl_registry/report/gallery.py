@@ -90,7 +90,7 @@ def dice_text(item: GalleryItem, arm: str) -> str:
     dice = item.dice.get(arm, math.nan)
     if not item.truth.any():
         return "false positive" if item.predictions[arm].any() else "rightly empty"
-    return f"Dice {number(dice, 2)}"
+    return f"Dice {number(float(dice), 2)}"
 
 
 def _shortened(text: str, limit: int = 34) -> str:

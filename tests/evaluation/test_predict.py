@@ -16,7 +16,7 @@ from ssl_registry.errors import DataError, RunError, WeightsError
 from ssl_registry.evaluation import predict as predict_module
 from ssl_registry.evaluation.predictor import Predictor
 from ssl_registry.evaluation.segment import predicted_mask, resize_probabilities
-from ssl_registry.training.testing import load_labelled, test_probabilities
+from ssl_registry.training import testing
 
 
 def picture(path: Path, mode: str, size: tuple[int, int]) -> Path:
@@ -51,9 +51,9 @@ def test_probabilities_equal_those_of_the_evaluation(
     finetuned: Path, tiny_busi: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = json.loads((finetuned / "config.json").read_text())["config"]
-    data = load_labelled(validate(FinetuneConfig, table, "test"))
+    data = testing.load_labelled(validate(FinetuneConfig, table, "test"))
     places = [3, 20, 33]
-    evaluated = test_probabilities(finetuned, data, places)
+    evaluated = testing.test_probabilities(finetuned, data, places)
 
     used = []
     original = Predictor.probabilities

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 from scipy import ndimage, stats
+
+from ssl_registry import Image, Mask, Sample
 from ssl_registry_phantom.acquisition import compress, scan_convert
 from ssl_registry_phantom.config import PhantomConfig
 from ssl_registry_phantom.dataset import PhantomDataset
 from ssl_registry_phantom.generator import CATEGORIES, generate_image, generate_mask
 from ssl_registry_phantom.scene import Sector
 from ssl_registry_phantom.speckle import PointSpread, homogeneous_envelope
-
-from ssl_registry import Image, Mask, Sample
 
 SIZE = 96
 

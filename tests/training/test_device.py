@@ -14,7 +14,7 @@ no_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="cuda is there")
     "name", [pytest.param("cuda", marks=no_cuda), "cuda:77", "abacus", "cpu-1", "", "meta"]
 )
 def test_a_device_that_is_not_there_is_refused(name: str) -> None:
-    with pytest.raises(DeviceError, match="here there is .*cpu") as caught:
+    with pytest.raises(DeviceError, match=r"here there is .*cpu") as caught:
         choose_execution(TrainingConfig(device=name))
     assert repr(name) in str(caught.value)
 

@@ -1,23 +1,30 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
+from ssl_registry import finetune
 from ssl_registry.config.experiment import FinetuneConfig
 from ssl_registry.config.load import apply_overrides, validate
 from ssl_registry.data.load import LoadedData
 from ssl_registry.evaluation.aggregate import aggregate
 from ssl_registry.evaluation.table import read_table
+from ssl_registry.training import finetune as finetune_module
 from ssl_registry.training.device import choose_execution
 from ssl_registry.training.finetune import FinetuneJob, build_finetuning, labelled_places
+from ssl_registry.training.run import Run
 from ssl_registry.training.run_folder import RunFolder
 from ssl_registry.training.testing import load_labelled, masked_places, predictor_of, score
 from ssl_registry.weights.read import load_network, read_card
+from ssl_registry.weights.tensors import owned
+from ssl_registry.weights.write import parts_state
 
 
 @pytest.fixture
@@ -55,7 +62,6 @@ def test_the_best_validated_weights_are_saved(finetuned: Path) -> None:
         row["epoch"]: row["validation/dice/lesion"] for row in rows if row["epoch"] in (3, 6, 8)
     }
     best = max(scores, key=lambda epoch: scores[epoch])
-    assert best != 8, "the fixture must be such that the last weights are not the best"
     summary = json.loads((finetuned / "summary.json").read_text())
     assert summary["best_validation"] == {"best_score": scores[best], "best_epoch": best}
 
@@ -66,6 +72,29 @@ def test_the_best_validated_weights_are_saved(finetuned: Path) -> None:
     predictor = predictor_of(network, data, config, choose_execution(config.training))
     of_images, _ = score(predictor, data, masked_places(data, "val"), config)
     assert aggregate(of_images, "normal")["dice/lesion"] == pytest.approx(scores[best], abs=1e-12)
+
+
+def test_weights_of_an_earlier_best_epoch_are_saved(
+    finetune_table: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = iter([0.5, 0.9, 0.1])
+    states: list[dict[str, torch.Tensor]] = []
+    original = FinetuneJob.epoch_ended
+
+    def noted(job: FinetuneJob, epoch: int, last: bool) -> Mapping[str, float]:
+        states.append(owned(parts_state(job.module.predictor)))  # type: ignore[union-attr, operator]
+        return original(job, epoch, last)
+
+    monkeypatch.setattr(FinetuneJob, "epoch_ended", noted)
+    monkeypatch.setattr(finetune_module, "lesion_dice", lambda *_: next(scores))
+    monkeypatch.setattr(Run, "write_report", lambda *_: None)
+    run = finetune(apply_overrides(finetune_table, ["training.epochs=3"]), tmp_path / "run")
+    saved = load_file(run / "weights" / "model.safetensors")
+    assert saved.keys() == states[1].keys()
+    assert all(torch.equal(value, states[1][name]) for name, value in saved.items())
+    assert not all(torch.equal(value, states[2][name]) for name, value in saved.items())
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["best_validation"] == {"best_score": 0.9, "best_epoch": 2}
 
 
 def test_without_improvement_the_first_best_stays(
@@ -113,8 +142,6 @@ def test_the_summary_says_what_was_done(finetuned: Path, tiny_busi: Path) -> Non
 
 
 def test_the_easy_set_is_learnt(finetune_table: dict[str, Any], tmp_path: Path) -> None:
-    from ssl_registry import finetune
-
     longer = ["training.epochs=20", "validation_epochs=10", "training.optimizer.learning_rate=0.01"]
     run = finetune(apply_overrides(finetune_table, longer), tmp_path / "run")
     summary = json.loads((run / "summary.json").read_text())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from pathlib import Path
@@ -97,7 +98,7 @@ def test_hooks_come_in_order_and_each_epoch_sees_each_image(tmp_path: Path) -> N
     assert (state.step, state.skipped) == (9, 0)
     expected = [call for step in range(9) for call in (("before", step), ("after", step, True))]
     assert job.tiny.calls == expected
-    epochs = [sum(job.seen[start : start + 3], []) for start in (0, 3, 6)]
+    epochs = [list(itertools.chain(*job.seen[start : start + 3])) for start in (0, 3, 6)]
     assert all(sorted(epoch) == list(range(IMAGES)) for epoch in epochs)
     assert epochs[0] != epochs[1]
 

@@ -26,7 +26,7 @@ def test_claim_and_claim_again(tmp_path: Path) -> None:
     folder.claim(RECORD, resume=True)
     other = {"id": "ba9876543210", "kind": "finetune"}
     for resume in (True, False):
-        with pytest.raises(RunError, match="another run .pretrain 0123456789ab"):
+        with pytest.raises(RunError, match=r"another run .pretrain 0123456789ab"):
             folder.claim(other, resume=resume)
 
 
