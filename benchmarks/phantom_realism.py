@@ -44,6 +44,8 @@ QUANTITIES = {
     "axial": "axial autocorrelation half-width, px",
     "lateral": "lateral autocorrelation half-width, px",
     "contrast": "lesion contrast, ring - lesion, gray values",
+    "contrast_benign": "the same, benign only",
+    "contrast_malignant": "the same, malignant only",
     "ratio": "lesion contrast, lesion / ring",
     "area": "lesion area, share of the image",
 }
@@ -120,6 +122,7 @@ def measure(picture: Picture) -> dict[str, Any]:
         ring = ndimage.binary_dilation(picture.mask, iterations=8) & ~near
         inside, outside = picture.image[picture.mask].mean(), picture.image[ring].mean()
         row |= {"contrast": outside - inside, "ratio": inside / outside}
+        row[f"contrast_{picture.label}"] = outside - inside
         row["area"] = picture.mask.mean()
     return row
 
@@ -217,7 +220,7 @@ def _quantile_bands(axes: Any, real: pd.DataFrame, made: pd.DataFrame) -> None:
     axes.set_xticks(points, [f"{q} %" for q in QUANTILES])
     axes.set_xlabel("quantile within an image")
     axes.set_title("gray values: median, middle 50 % and 90 % of images", fontsize=9)
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(frameon=False, fontsize=8, loc="upper left")
 
 
 def _curves(axes: Any, name: str, real: pd.DataFrame, made: pd.DataFrame) -> None:
@@ -235,7 +238,8 @@ def _histogram(axes: Any, key: str, label: str, real: pd.DataFrame, made: pd.Dat
     for name, frame in (("BUSI", real), ("phantom", made)):
         chosen = frame if label == "all" else frame[frame["label"] == label]
         samples[name] = chosen[key].dropna()
-    bins = np.linspace(*np.percentile(np.concatenate(list(samples.values())), [0.5, 99.5]), 25)
+    low, high = np.percentile(np.concatenate(list(samples.values())), [0.5, 99.5])
+    bins = np.linspace(low, high, 25)
     for name, values in samples.items():
         axes.hist(values, bins, density=True, color=COLOURS[name], alpha=0.5)
     axes.set_yticks([])

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from ssl_registry.api import finetune as finetune
     from ssl_registry.api import predict as predict
     from ssl_registry.api import pretrain as pretrain
+    from ssl_registry.config.augmentation import (
+        ContrastiveAugmentationConfig as ContrastiveAugmentationConfig,
+    )
     from ssl_registry.config.experiment import FinetuneConfig as FinetuneConfig
     from ssl_registry.config.experiment import PretrainConfig as PretrainConfig
     from ssl_registry.config.model import ComponentConfig as ComponentConfig
@@ -58,6 +61,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "api": ("create", "evaluate", "finetune", "predict", "pretrain"),
+    "config.augmentation": ("ContrastiveAugmentationConfig",),
     "config.experiment": ("FinetuneConfig", "PretrainConfig"),
     "config.model": ("ComponentConfig", "DatasetConfig", "MethodConfig", "component"),
     "config.split": ("SplitConfig",),

@@ -84,12 +84,12 @@ def _anatomy(
     cavity = np.zeros_like(echo)
     for chamber in chambers:
         radius = chamber.radius(across, down)
-        # Walls that the beam meets along its way answer weakly; drop-outs come from this.
         wall = np.maximum(wall, bump(radius - 1.12, 0.09))
         cavity = np.maximum(cavity, ramp(1 - radius, 0.09))
+    # Walls fade in places, as where the beam runs along them.
     strength = rng.uniform(7, 12) + 5 * smooth_field(rng, rows.size, (0.08, 0.12))
     echo += wall * strength
-    echo += _pericardium(rng, left[0], across, down) + _valve(rng, left, across, down)
+    echo += _pericardium(rng, left[0], across, down)
     blood = rng.uniform(-30, -20) + 4 * smooth_field(rng, rows.size, (0.2, 0.3))
     leaflets = _valve(rng, left, across, down)
     if right_side:

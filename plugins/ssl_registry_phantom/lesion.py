@@ -80,7 +80,7 @@ def malignant(rng: np.random.Generator, rows: Array, columns: Array) -> Lesion:
     calcified = np.maximum(smooth_field(rng, rows.size, (0.012, 0.012)) - 2.3, 0) * 20
     beyond = _around(outline, lines) * ramp(1.7 - radius, 0.15)
     halo = bump(radius - 1.25, 0.16) * rng.uniform(2, 7)
-    # Below a third of its depth, the shadow narrows towards the middle of the lesion.
+    # The shadow is deepest behind the middle, where the beam's way through is longest.
     shadow = rng.uniform(4, 18) * bump(outline.across, 0.6)
     return Lesion(
         radius=radius,

@@ -77,7 +77,7 @@ def _chest_wall(rng: np.random.Generator, rows: Array, columns: Array) -> Array:
     fibres = smooth_field(rng, rows.size, (0.022, 0.35)) + 0.5 * tilt
     lines = strands(fibres, 0.006) * ramp(smooth_field(rng, rows.size, (0.04, 0.12)), 0.6)
     texture = 2 * smooth_field(rng, rows.size, (0.02, 0.08))
-    return np.asarray(texture - rng.uniform(5, 9) + rng.uniform(12, 18) * lines)
+    return np.asarray(texture - rng.uniform(5, 9) + rng.uniform(9, 15) * lines)
 
 
 def _lung(

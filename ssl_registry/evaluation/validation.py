@@ -1,4 +1,4 @@
-"""The validation score, computed from whole batches; equal to the table's `dice/lesion`."""
+"""The validation scores, computed from whole batches; equal to the table's aggregates."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 from ssl_registry.evaluation.segment import predicted_planes, truth_planes
 
 
-def lesion_dice(
+def validation_dice(
     probabilities: NDArray[np.float32],
     masks: NDArray[np.uint8],
     threshold: float,
     exclusive: bool,
-) -> float:
-    """Mean Dice over images with a non-empty truth; over classes first by class, then their mean.
+) -> dict[str, float]:
+    """Mean Dice under two policies, each first by class and then averaged over the classes.
 
     Args:
         probabilities: `[N, K, S, S]`.
@@ -23,16 +23,22 @@ def lesion_dice(
         exclusive: Whether a pixel belongs to at most one class.
 
     Returns:
-        The score in [0, 1]; 0 if no image has a lesion.
+        `dice/lesion`, over images with a non-empty truth (0 if there is none), and
+        `dice/all_empty1`, over all images, where an empty truth counts 1 if the prediction is
+        empty too, else 0.
     """
     classes = probabilities.shape[1]
-    dice = np.full((len(probabilities), classes), np.nan)
+    dice = np.empty((len(probabilities), classes))
+    present = np.empty(dice.shape, dtype=bool)
     for number, (probability, mask) in enumerate(zip(probabilities, masks, strict=True)):
         predicted = predicted_planes(probability, threshold, exclusive)
         truth = truth_planes(mask, classes)
         overlap = (predicted & truth).sum(axis=(1, 2))
-        present = truth.any(axis=(1, 2))
         total = predicted.sum(axis=(1, 2)) + truth.sum(axis=(1, 2))
-        dice[number, present] = 2 * overlap[present] / total[present]
-    seen = ~np.isnan(dice).all(axis=0)
-    return float(np.nanmean(dice[:, seen], axis=0).mean()) if seen.any() else 0.0
+        dice[number] = np.where(total > 0, 2 * overlap / np.maximum(total, 1), 1.0)
+        present[number] = truth.any(axis=(1, 2))
+    by_class = [dice[present[:, k], k].mean() for k in range(classes) if present[:, k].any()]
+    return {
+        "dice/lesion": float(np.mean(by_class)) if by_class else 0.0,
+        "dice/all_empty1": float(dice.mean()),
+    }

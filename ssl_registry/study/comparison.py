@@ -32,7 +32,7 @@ from ssl_registry.training.testing import (
     image_dice,
     load_labelled,
     masked_places,
-    test_probabilities,
+    probabilities_of,
 )
 
 SCRATCH = "from scratch"
@@ -112,7 +112,7 @@ def _gallery(config: FinetuneConfig, runs: Mapping[str, Path]) -> list[GalleryIt
     mean = {name: float(np.mean([of[name] for of in dice.values()])) for name in dice[SCRATCH]}
     places = choose_places(data, masked_places(data, "test"), mean)
     predictions: dict[str, dict[int, NDArray[np.float32]]] = {
-        arm: test_probabilities(run, data, places) for arm, run in runs.items()
+        arm: probabilities_of(run, data, places) for arm, run in runs.items()
     }
     return gallery_items(data, places, predictions, dice, config.threshold)
 

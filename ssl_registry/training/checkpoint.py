@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from ssl_registry.errors import RunError
 from ssl_registry.files import new_folder, read_json, write_json
-from ssl_registry.weights.tensors import owned
+from ssl_registry.weights.tensors import save_tensors
 
 PREFIX = "step-"
 
@@ -37,7 +37,7 @@ def save_checkpoint(folder: Path, step: int, checkpoint: Checkpoint) -> None:
     target = folder / f"{PREFIX}{step:09d}"
     with new_folder(target) as temporary:
         for name, tensors in checkpoint.tensors.items():
-            save_file(owned(tensors), temporary / f"{name}.safetensors")
+            save_tensors(temporary / f"{name}.safetensors", tensors)
         write_json(temporary / "state.json", checkpoint.state)
     for other in (*folder.glob(f"{PREFIX}*"), *folder.glob(f".{PREFIX}*.tmp")):
         if other != target:

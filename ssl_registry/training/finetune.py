@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,11 +20,12 @@ from ssl_registry.config.experiment import FinetuneConfig
 from ssl_registry.data.fractions import labelled_fraction
 from ssl_registry.data.load import LoadedData
 from ssl_registry.errors import DataError
-from ssl_registry.evaluation.validation import lesion_dice
+from ssl_registry.evaluation.validation import validation_dice
 from ssl_registry.interfaces.task import SegmentationBatch, Task, TaskContext
 from ssl_registry.interfaces.training import StepOutput
 from ssl_registry.nn.normalization import Normalize
 from ssl_registry.nn.segmentation import SegmentationNetwork, output_count
+from ssl_registry.progress import say
 from ssl_registry.training.device import Execution, choose_execution
 from ssl_registry.training.job import Job
 from ssl_registry.training.loop import Loop, total_steps
@@ -31,10 +33,10 @@ from ssl_registry.training.pretrain import check_image_size
 from ssl_registry.training.randomness import seed_torch
 from ssl_registry.training.run import check_place, peak_memory, start_run
 from ssl_registry.training.testing import (
+    evaluate_run,
     load_labelled,
     masked_places,
     predictor_of,
-    test_run,
 )
 from ssl_registry.weights.card import read_card
 from ssl_registry.weights.read import load_weights
@@ -90,13 +92,14 @@ class FinetuneJob(Job):
             return {}
         probabilities = self._predictor.probabilities(self._data.cache.images[self._validation])
         truth = self._masks(self._validation).numpy()
-        score = lesion_dice(
+        scores = validation_dice(
             probabilities, truth, self._config.threshold, self._data.dataset.info.exclusive
         )
+        score = scores[self._config.selection]
         if score > self._best_score:
             self._best = owned(self._task.predictor.state_dict())
             self._best_score, self._best_epoch = score, epoch
-        return {"validation/dice/lesion": score}
+        return {f"validation/{name}": value for name, value in scores.items()}
 
     def tensors(self) -> Mapping[str, Tensor]:
         """The best weights so far."""
@@ -162,7 +165,7 @@ def run_finetuning(config: FinetuneConfig, out: Path | None, *, resume: bool) ->
         run.record,
         summary,
     )
-    summary = test_run(run, data, task.predictor, config, execution, summary)
+    summary = evaluate_run(run, data, task.predictor, config, execution, summary)
     run.folder.finish(summary)
     loop.finished(summary)
     return run.folder.path
@@ -189,7 +192,8 @@ def build_finetuning(config: FinetuneConfig, data: LoadedData, steps: int) -> Ta
         backbone, decoder, output_count(len(info.classes), info.exclusive)
     )
     if config.weights is not None:
-        load_weights(network, config.weights, config.scope)
+        report = load_weights(network, config.weights, config.scope)
+        say(f"starting from {config.weights}: {report}", sys.stderr)
     return build_task(config.task, network, TaskContext(info.classes, info.exclusive, steps))
 
 

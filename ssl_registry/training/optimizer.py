@@ -9,6 +9,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from ssl_registry.config.experiment import OptimizerConfig
 from ssl_registry.interfaces.training import Trainable
+from ssl_registry.training.lars import LARS
 from ssl_registry.training.schedule import Schedule
 
 
@@ -23,7 +24,14 @@ class ScheduledOptimizer:
             parameters = [p for p in group.parameters if p.requires_grad]
             if parameters:
                 decay = config.weight_decay if group.weight_decay else 0.0
-                groups.append({"params": parameters, "weight_decay": decay})
+                groups.append(
+                    {
+                        "params": parameters,
+                        "weight_decay": decay,
+                        # Not `decay > 0`: without any decay, weights are still adapted.
+                        "adapted": group.weight_decay,
+                    }
+                )
                 self._scales.append((group.rate_scale, group.scheduled))
         self.optimizer = _optimizer(groups, config)
 
@@ -72,5 +80,12 @@ class ScheduledOptimizer:
 def _optimizer(groups: list[dict[str, Any]], config: OptimizerConfig) -> Optimizer:
     if config.name == "sgd":
         return SGD(groups, lr=config.learning_rate, momentum=config.momentum)
+    if config.name == "lars":
+        return LARS(
+            groups,
+            lr=config.learning_rate,
+            momentum=config.momentum,
+            trust_coefficient=config.trust_coefficient,
+        )
     kind = Adam if config.name == "adam" else AdamW
     return kind(groups, lr=config.learning_rate)

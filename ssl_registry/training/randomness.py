@@ -5,6 +5,7 @@ Nothing here keeps a state, so a resumed run draws what the uninterrupted one wo
 
 from __future__ import annotations
 
+import functools
 import zlib
 
 import numpy as np
@@ -27,6 +28,7 @@ def seed_torch(seed: int, purpose: str, *numbers: int) -> None:
     torch.manual_seed(derived_seed(seed, purpose, *numbers))
 
 
+@functools.lru_cache(maxsize=2)
 def epoch_order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
     """The order in which `count` images are visited in an epoch."""
     generator = np.random.default_rng(derived_seed(seed, "order", epoch))

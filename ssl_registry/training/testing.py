@@ -73,7 +73,7 @@ def score(
     return table, probabilities
 
 
-def test_run(
+def evaluate_run(
     run: Run,
     data: LoadedData,
     network: SegmentationNetwork,
@@ -165,12 +165,12 @@ def run_evaluation(path: Path) -> dict[str, float]:
     execution.place(network)
     summary = read_json(path / "summary.json")
     run = Run("finetune", folder, record)
-    summary = test_run(run, data, network, config, execution, summary)
+    summary = evaluate_run(run, data, network, config, execution, summary)
     folder.finish(summary)
     return {name: math.nan if v is None else v for name, v in summary["test"].items()}
 
 
-def test_probabilities(
+def probabilities_of(
     path: Path, data: LoadedData, places: Sequence[int]
 ) -> dict[int, NDArray[np.float32]]:
     """Probabilities of a finished run's network for the images at `places`, by place."""

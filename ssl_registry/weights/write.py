@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from ssl_registry.config.experiment import FinetuneConfig, PretrainConfig
@@ -17,7 +16,7 @@ from ssl_registry.interfaces.backbone import Backbone
 from ssl_registry.nn.segmentation import SegmentationNetwork
 from ssl_registry.nn.trunk import Trunk
 from ssl_registry.weights.card import CARD, TENSORS, Card
-from ssl_registry.weights.tensors import file_digest, owned
+from ssl_registry.weights.tensors import file_digest, save_tensors
 
 METADATA = {"format": "pt"}
 """The one metadata entry: more than one would be written in random order."""
@@ -109,7 +108,7 @@ def _write(
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise WeightsError(f"the weights hold non-finite numbers in {name}; not saved")
     with new_folder(folder) as temporary:
-        save_file(owned(tensors), temporary / TENSORS, metadata=METADATA)
+        save_tensors(temporary / TENSORS, tensors, METADATA)
         final = card.model_copy(update={"sha256": file_digest(temporary / TENSORS)})
         write_json(temporary / CARD, final.model_dump(mode="json"))
         if library:

@@ -53,7 +53,7 @@ def test_probabilities_equal_those_of_the_evaluation(
     table = json.loads((finetuned / "config.json").read_text())["config"]
     data = testing.load_labelled(validate(FinetuneConfig, table, "test"))
     places = [3, 20, 33]
-    evaluated = testing.test_probabilities(finetuned, data, places)
+    evaluated = testing.probabilities_of(finetuned, data, places)
 
     used = []
     original = Predictor.probabilities

@@ -5,7 +5,7 @@ import pytest
 
 from ssl_registry.evaluation.aggregate import aggregate
 from ssl_registry.evaluation.table import EvaluatedImage, metrics_table
-from ssl_registry.evaluation.validation import lesion_dice
+from ssl_registry.evaluation.validation import validation_dice
 
 
 def test_hand_computed() -> None:
@@ -15,12 +15,17 @@ def test_hand_computed() -> None:
     masks[0, 0, 0] = 1
     masks[1, 1, 1] = 1  # missed: 0
     probabilities[2] = 0.9  # no lesion there: does not count
-    assert lesion_dice(probabilities, masks, 0.5, exclusive=True) == pytest.approx(1 / 3)
+    scores = validation_dice(probabilities, masks, 0.5, exclusive=True)
+    assert scores["dice/lesion"] == pytest.approx(1 / 3)
+    # The image without a lesion has a false alarm: 0.
+    assert scores["dice/all_empty1"] == pytest.approx((2 / 3) / 3)
 
 
 def test_no_lesion_at_all_scores_nothing() -> None:
     probabilities = np.ones((2, 1, 4, 4), np.float32)
-    assert lesion_dice(probabilities, np.zeros((2, 4, 4), np.uint8), 0.5, exclusive=True) == 0.0
+    probabilities[1] = 0
+    scores = validation_dice(probabilities, np.zeros((2, 4, 4), np.uint8), 0.5, exclusive=True)
+    assert scores == {"dice/lesion": 0.0, "dice/all_empty1": 0.5}
 
 
 @pytest.mark.parametrize(("classes", "exclusive"), [(1, True), (3, True), (3, False)])
@@ -44,5 +49,6 @@ def test_equals_the_aggregate_of_the_table(classes: int, exclusive: bool, seed: 
     ]
     names = [f"class {number}" for number in range(classes)]
     table = metrics_table(images, names, 0.4, exclusive)
-    expected = aggregate(table, None)["dice/lesion"]
-    assert lesion_dice(probabilities, masks, 0.4, exclusive) == pytest.approx(expected, abs=1e-12)
+    expected = aggregate(table, None)
+    scores = validation_dice(probabilities, masks, 0.4, exclusive)
+    assert scores == pytest.approx({name: expected[name] for name in scores}, abs=1e-12)

