@@ -50,9 +50,7 @@ def test_the_method_of_the_plugin_page_learns() -> None:
     names = run_blocks("docs/plugins.md")
     torch.manual_seed(0)
     trunk = sr.Trunk(sr.create("backbone", "unet_encoder", in_channels=1, widths=(4, 8)))
-    context = sr.MethodContext(
-        num_images=8, total_steps=1, batch_size=8, image_size=16, channels=1
-    )
+    context = sr.MethodContext(num_images=8, total_steps=1, batch_size=8, image_size=16, channels=1)
     method = names["Rotation"](trunk, names["RotationConfig"](), context)
     views = sr.Views(images=(torch.rand(8, 1, 16, 16),))
     output = method(sr.PretrainBatch(views, sample_id=torch.arange(8)))

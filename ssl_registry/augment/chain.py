@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Literal
+
 from kornia.augmentation import (
     RandomGaussianBlur,
     RandomGrayscale,
@@ -11,6 +14,9 @@ from kornia.augmentation import (
 from torch import nn
 
 from ssl_registry.augment.jitter import Jitter, RandomJitter
+
+Operation = Literal["flip", "jitter", "grayscale", "blur"]
+SIMCLR_ORDER: tuple[Operation, ...] = ("flip", "jitter", "grayscale", "blur")
 
 
 def contrastive_chain(
@@ -24,8 +30,9 @@ def contrastive_chain(
     grayscale: float,
     blur: float,
     blur_sigma: tuple[float, float],
+    order: Sequence[Operation] = SIMCLR_ORDER,
 ) -> nn.Sequential:
-    """Crop, flip, jitter, grayscale and blur, in this order (SimCLR, appendix A).
+    """A crop, and then flip, jitter, grayscale and blur, in this order by default (SimCLR, app. A).
 
     The chain maps float images `[N, channels, H, W]` in [0, 1] to
     `[N, channels, image_size, image_size]`; each image has its own draws. Operations that do
@@ -45,22 +52,22 @@ def contrastive_chain(
         grayscale: Probability of dropping colour.
         blur: Probability of Gaussian blur.
         blur_sigma: Smallest and largest sigma, px.
+        order: What follows the crop, first to last; what is not named is left out.
     """
     size = (image_size, image_size)
-    operations: list[nn.Module] = [
-        # "slice" would loop over images in Python; "resample" is one call for all of them.
-        RandomResizedCrop(size, scale=crop_scale, ratio=crop_ratio, cropping_mode="resample")
-    ]
+    # "slice" would loop over images in Python; "resample" is one call for all of them.
+    crop = RandomResizedCrop(size, scale=crop_scale, ratio=crop_ratio, cropping_mode="resample")
+    available: dict[Operation, nn.Module] = {}
     if flip > 0:
-        operations.append(RandomHorizontalFlip(p=flip))
+        available["flip"] = RandomHorizontalFlip(p=flip)
     if jitter.share > 0:
-        operations.append(RandomJitter(jitter, channels))
+        available["jitter"] = RandomJitter(jitter, channels)
     if grayscale > 0 and channels == 3:
-        operations.append(RandomGrayscale(p=grayscale))
+        available["grayscale"] = RandomGrayscale(p=grayscale)
     if blur > 0:
         kernel = blur_kernel(image_size)
-        operations.append(RandomGaussianBlur((kernel, kernel), blur_sigma, p=blur))
-    return nn.Sequential(*operations)
+        available["blur"] = RandomGaussianBlur((kernel, kernel), blur_sigma, p=blur)
+    return nn.Sequential(crop, *(available[name] for name in order if name in available))
 
 
 def blur_kernel(image_size: int) -> int:

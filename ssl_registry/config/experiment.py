@@ -51,13 +51,18 @@ class NormalizationConfig(StrictModel):
 class OptimizerConfig(StrictModel):
     """The optimizer and its schedule; the rate is multiplied by a cosine after warm-up."""
 
-    name: Literal["adam", "adamw", "sgd"] = Field(default="adam", description="Which optimizer.")
+    name: Literal["adam", "adamw", "sgd", "lars"] = Field(
+        default="adam", description="Which optimizer."
+    )
     learning_rate: float = Field(default=3e-4, gt=0, description="Peak rate.")
     final_learning_rate: float = Field(
         default=0.0, ge=0, description="Rate the cosine ends at, after the last step."
     )
     weight_decay: float = Field(default=1e-4, ge=0, description="Weight decay.")
-    momentum: float = Field(default=0.9, ge=0, lt=1, description="Momentum of sgd.")
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="Momentum of sgd and lars.")
+    trust_coefficient: float = Field(
+        default=0.001, gt=0, description="How far lars moves a layer, relative to its norm (eta)."
+    )
     warmup_epochs: float = Field(default=0, ge=0, description="Epochs of linear warm-up from 0.")
 
 
@@ -176,6 +181,13 @@ class FinetuneConfig(RunConfig):
     )
     threshold: float = Field(
         default=0.5, gt=0, lt=1, description="Probability above which a pixel is foreground."
+    )
+    selection: Literal["dice/lesion", "dice/all_empty1"] = Field(
+        default="dice/all_empty1",
+        description=(
+            "The validation score whose best epoch is kept: over lesions alone, or over all "
+            "images, where an empty truth counts 1 if nothing is predicted and else 0."
+        ),
     )
     validation_epochs: int = Field(
         default=1, ge=1, description="Validate every so many epochs, and after the last."
