@@ -1,11 +1,36 @@
 """Parts that methods and plugins share; the names below are public."""
 
+from ssl_registry.nn.blocks import conv_norm_relu, double_conv, doubling, resize_to
 from ssl_registry.nn.heads import mlp
+from ssl_registry.nn.pooling_encoder import PoolingEncoder
 from ssl_registry.nn.segmentation import (
     SegmentationNetwork,
     foreground_probabilities,
     output_count,
 )
+from ssl_registry.nn.stepped_decoder import (
+    ConcatenationStep,
+    DecoderStep,
+    SteppedDecoder,
+    doublings,
+    skip_levels,
+)
 from ssl_registry.nn.trunk import Trunk
 
-__all__ = ["SegmentationNetwork", "Trunk", "foreground_probabilities", "mlp", "output_count"]
+__all__ = [
+    "ConcatenationStep",
+    "DecoderStep",
+    "PoolingEncoder",
+    "SegmentationNetwork",
+    "SteppedDecoder",
+    "Trunk",
+    "conv_norm_relu",
+    "double_conv",
+    "doubling",
+    "doublings",
+    "foreground_probabilities",
+    "mlp",
+    "output_count",
+    "resize_to",
+    "skip_levels",
+]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ssl_registry import Backbone, ConfigError, Decoder, SegmentationNetwork, registry
-from ssl_registry_unet.decoder import skip_levels
+from ssl_registry.nn import skip_levels
 
 RESNET18 = ((64, 64, 128, 256, 512), (2, 4, 8, 16, 32))
 RESNET50 = ((64, 256, 512, 1024, 2048), (2, 4, 8, 16, 32))

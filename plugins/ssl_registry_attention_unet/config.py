@@ -1,0 +1,29 @@
+"""Settings of the Attention U-Net decoder."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ssl_registry import ComponentConfig
+
+Width = Annotated[int, Field(ge=2)]
+
+
+class AttentionUNetConfig(ComponentConfig):
+    """Settings of `attention_unet`."""
+
+    name: str = "attention_unet"
+    widths: tuple[Width, ...] = Field(
+        default=(512, 256, 128, 64, 64),
+        min_length=1,
+        description=(
+            "Channels after each step, coarsest first; as many are used as there are steps to the "
+            "image's size (4 for unet_encoder, 5 for a ResNet). A gate has half of them inside."
+        ),
+    )
+    upsampling: Literal["transposed", "nearest"] = Field(
+        default="nearest",
+        description="2x2 transposed convolution, or nearest neighbour and a 3x3 convolution.",
+    )

@@ -1,0 +1,42 @@
+"""Settings of R2U-Net's two halves."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from ssl_registry import ComponentConfig
+
+Width = Annotated[int, Field(ge=1)]
+
+
+class R2EncoderConfig(ComponentConfig):
+    """Settings of `r2_encoder`."""
+
+    name: str = "r2_encoder"
+    widths: tuple[Width, ...] = Field(
+        default=(64, 128, 256, 512, 1024),
+        min_length=2,
+        description="Channels per level, finest first; each level halves the one before.",
+    )
+    recurrences: int = Field(
+        default=2, ge=0, description="How often a convolution is applied to its own output (t)."
+    )
+
+
+class R2UNetConfig(ComponentConfig):
+    """Settings of `r2unet`."""
+
+    name: str = "r2unet"
+    widths: tuple[Width, ...] = Field(
+        default=(512, 256, 128, 64, 64),
+        min_length=1,
+        description=(
+            "Channels after each step, coarsest first; as many are used as there are steps to the "
+            "image's size (4 for r2_encoder, 5 for a ResNet)."
+        ),
+    )
+    recurrences: int = Field(
+        default=2, ge=0, description="How often a convolution is applied to its own output (t)."
+    )

@@ -1,0 +1,39 @@
+"""Settings of the residual U-Net's two halves."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from ssl_registry import ComponentConfig
+
+Width = Annotated[int, Field(ge=1)]
+
+
+class ResidualEncoderConfig(ComponentConfig):
+    """Settings of `residual_encoder`."""
+
+    name: str = "residual_encoder"
+    widths: tuple[Width, ...] = Field(
+        default=(64, 128, 256, 512, 1024),
+        min_length=2,
+        description=(
+            "Channels per residual unit, finest first; each but the last halves the size, and the "
+            "last is joined with the one before."
+        ),
+    )
+
+
+class ResidualUNetConfig(ComponentConfig):
+    """Settings of `residual_unet`."""
+
+    name: str = "residual_unet"
+    widths: tuple[Width, ...] = Field(
+        default=(256, 128, 64, 32, 32),
+        min_length=1,
+        description=(
+            "Channels of each step before its skip is joined, coarsest first; as many are used as "
+            "there are steps to the image's size (4 for residual_encoder, 5 for a ResNet)."
+        ),
+    )

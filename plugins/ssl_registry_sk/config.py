@@ -1,0 +1,42 @@
+"""Settings of the selective-kernel U-Net's two halves."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from ssl_registry import ComponentConfig
+
+Width = Annotated[int, Field(ge=1)]
+
+
+class SKEncoderConfig(ComponentConfig):
+    """Settings of `sk_encoder`."""
+
+    name: str = "sk_encoder"
+    widths: tuple[Width, ...] = Field(
+        default=(16, 32, 64, 128, 256),
+        min_length=2,
+        description="Channels per level, finest first; each level halves the one before.",
+    )
+    compression: float = Field(
+        default=0.5, gt=0, le=1, description="Share of the channels inside a block's attention."
+    )
+
+
+class SKUNetConfig(ComponentConfig):
+    """Settings of `sk_unet`."""
+
+    name: str = "sk_unet"
+    widths: tuple[Width, ...] = Field(
+        default=(128, 64, 32, 16, 16),
+        min_length=1,
+        description=(
+            "Channels after each step, coarsest first; as many are used as there are steps to the "
+            "image's size (4 for sk_encoder, 5 for a ResNet)."
+        ),
+    )
+    compression: float = Field(
+        default=0.5, gt=0, le=1, description="Share of the channels inside a block's attention."
+    )

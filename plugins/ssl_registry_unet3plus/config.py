@@ -1,0 +1,18 @@
+"""Settings of the UNet 3+ decoder."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from ssl_registry import ComponentConfig
+
+
+class UNet3PlusConfig(ComponentConfig):
+    """Settings of `unet3plus`."""
+
+    name: str = "unet3plus"
+    width: int = Field(
+        default=64,
+        ge=1,
+        description="Channels that each scale is brought to; a level has as many times the scales.",
+    )

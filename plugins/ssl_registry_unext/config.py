@@ -1,0 +1,39 @@
+"""Settings of UNeXt's two halves."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from ssl_registry import ComponentConfig
+
+# Channels are divided into five groups, which are shifted by different distances.
+Width = Annotated[int, Field(ge=5)]
+
+
+class UNeXtEncoderConfig(ComponentConfig):
+    """Settings of `unext_encoder`."""
+
+    name: str = "unext_encoder"
+    conv_widths: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        default=(16, 32, 128),
+        min_length=1,
+        description="Channels of the convolutional stages, finest first; each halves the size.",
+    )
+    token_widths: tuple[Width, ...] = Field(
+        default=(160, 256),
+        min_length=1,
+        description="Channels of the tokenised stages after them; each halves the size.",
+    )
+
+
+class UNeXtConfig(ComponentConfig):
+    """Settings of `unext`. Its widths are the backbone's, because skips are added."""
+
+    name: str = "unext"
+    token_steps: int = Field(
+        default=2,
+        ge=0,
+        description="How many steps, from the coarsest, end with a tokenised MLP.",
+    )
