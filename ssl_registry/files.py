@@ -94,14 +94,19 @@ def _renamed(folder: Path, target: Path) -> bool:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file at once: a reader sees all of it or the older one.
+    """Write a text file in UTF-8 at once; see `write_bytes`."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file at once: a reader sees all of it or the older one.
 
     Raises:
         RunError: The place is not writable, or the disk is full; the older file stays.
     """
     temporary = beside(path)
     try:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(content)
         _sync(temporary)
         temporary.replace(path)
     except OSError as error:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ssl_registry.config.experiment import ComparisonConfig, FinetuneConfig
 from ssl_registry.evaluation.predictor import gallery_items
 from ssl_registry.evaluation.table import read_table
-from ssl_registry.files import read_json
+from ssl_registry.files import read_json, write_bytes
 from ssl_registry.progress import say
 from ssl_registry.provenance import resolved
 from ssl_registry.report.comparison_report import (
@@ -23,7 +23,7 @@ from ssl_registry.report.comparison_report import (
     headlines,
     write_comparison_report,
 )
-from ssl_registry.report.gallery import GalleryItem
+from ssl_registry.report.gallery import GalleryItem, figure_png, gallery_figure
 from ssl_registry.training.finetune import run_finetuning
 from ssl_registry.training.pretrain import run_pretraining
 from ssl_registry.training.run_folder import RunFolder, check_writable
@@ -42,7 +42,8 @@ PRETRAINED = "pre-trained"
 def run_comparison(config: ComparisonConfig, out: Path) -> Path:
     """Run, or finish, the comparison in folder `out`; gives the path of its report.
 
-    Each run has its own folder in `out`; a run that is there is not done again.
+    Each run has its own folder in `out`; a run that is there is not done again. The pictures of
+    the report are also written as `gallery.png`.
     """
     check_writable(out)
     started = time.monotonic()
@@ -60,6 +61,7 @@ def run_comparison(config: ComparisonConfig, out: Path) -> Path:
     report = _report(config, pretraining, runs, time.monotonic() - started)
     path = out / "report.html"
     write_comparison_report(path, report)
+    write_bytes(out / "gallery.png", figure_png(gallery_figure(report.gallery)))
     for sentence in headlines(report):
         say(sentence, sys.stdout)
     return path

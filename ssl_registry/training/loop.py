@@ -12,8 +12,6 @@ import warnings
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import torch
-
 from ssl_registry.config.experiment import TrainingConfig
 from ssl_registry.errors import DataError, TrainingError
 from ssl_registry.interfaces.training import StepOutput
@@ -22,6 +20,7 @@ from ssl_registry.training.checkpoint import Checkpoint, load_checkpoint, save_c
 from ssl_registry.training.device import Execution
 from ssl_registry.training.interruption import Interrupted, StopRequest
 from ssl_registry.training.job import Job
+from ssl_registry.training.monitoring import embedding_spread
 from ssl_registry.training.observers import Observers
 from ssl_registry.training.optimizer import ScheduledOptimizer
 from ssl_registry.training.randomness import epoch_order, seed_torch
@@ -248,12 +247,3 @@ def total_steps(images: int, config: TrainingConfig) -> int:
     """Steps of the whole run."""
     steps = steps_per_epoch(images, config.batch_size) * config.epochs
     return min(steps, config.max_steps or steps)
-
-
-def embedding_spread(embeddings: torch.Tensor) -> float:
-    """Mean standard deviation per dimension of L2-normalised `[M, D]`, times sqrt(D).
-
-    1 for directions spread evenly, 0 when all collapse to one (Chen and He 2021, section 4.1).
-    """
-    unit = torch.nn.functional.normalize(embeddings.detach().float(), dim=1)
-    return float(unit.std(dim=0, correction=0).mean() * math.sqrt(unit.shape[1]))

@@ -19,7 +19,7 @@ from ssl_registry import (
     registry,
 )
 from ssl_registry.config.experiment import OptimizerConfig
-from ssl_registry.training.loop import embedding_spread
+from ssl_registry.training.monitoring import embedding_spread
 from ssl_registry.training.optimizer import ScheduledOptimizer
 from ssl_registry.training.schedule import Schedule
 from ssl_registry_simsiam.loss import negative_cosine

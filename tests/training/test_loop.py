@@ -23,10 +23,10 @@ from ssl_registry.training.loop import (
     Loop,
     LoopState,
     ResumeWarning,
-    embedding_spread,
     steps_per_epoch,
     total_steps,
 )
+from ssl_registry.training.monitoring import embedding_spread
 from ssl_registry.training.run_folder import RunFolder
 
 IMAGES = 12
