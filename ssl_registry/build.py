@@ -31,7 +31,7 @@ BUILD_ARGUMENTS: Mapping[str, tuple[str, ...]] = {
 """What a component is built from besides its config; no config field may bear such a name."""
 
 
-def create(kind: str, name: str, **settings: Any) -> Any:
+def create(kind: str, name: str, /, **settings: Any) -> Any:
     """Build the component `name` of `kind` from keyword settings.
 
     Settings are the fields of its config and the arguments of its kind: `trunk` and `context`

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from PIL import Image
 
 import ssl_registry as sr
-from ssl_registry.config.experiment import PretrainConfig
+from ssl_registry.cli.runner import runner
+from ssl_registry.config.experiment import FinetuneConfig, PretrainConfig
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -22,6 +24,10 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 def blocks(document: str, language: str) -> list[str]:
     text = (ROOT / document).read_text(encoding="utf-8")
     return [code for found, code in BLOCK.findall(text) if found == language]
+
+
+def readme() -> str:
+    return (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def run_blocks(document: str) -> dict[str, Any]:
@@ -39,11 +45,29 @@ def test_the_code_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert names["model"].num_features == 512
 
 
-def test_the_experiment_of_the_readme_is_valid() -> None:
-    text = blocks("README.md", "toml")[0]
-    config = PretrainConfig.model_validate(tomllib.loads(text))
+def test_the_configs_of_the_readme_are_valid() -> None:
+    pretrain, finetune = (tomllib.loads(text) for text in blocks("README.md", "toml")[:2])
+    config = PretrainConfig.model_validate(pretrain)
     assert config.method.name == "simclr"
     assert config.training.batch_size == 256
+    assert FinetuneConfig.model_validate(finetune).decoder.name == "unet"
+
+
+def test_the_mistake_of_the_readme_is_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = re.search(r"^\$ ssl-registry (.*)\n(error: .*)$", readme(), re.MULTILINE)
+    assert shown
+    monkeypatch.chdir(tmp_path)
+    Path("pretrain.toml").write_text(blocks("README.md", "toml")[0], encoding="utf-8")
+    result = CliRunner().invoke(runner, shown[1].split())
+    assert (result.exit_code, result.stderr) == (2, shown[2] + "\n")
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))])
+def test_links_to_files_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
 
 
 def test_the_method_of_the_plugin_page_learns() -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SerializeAsAny, model_validator
+from pydantic_core import PydanticCustomError
 
 from ssl_registry.config.model import ComponentConfig, DatasetConfig, MethodConfig, component
 from ssl_registry.config.split import Part
 from ssl_registry.config.strict import StrictModel
 
-Method = Annotated[SerializeAsAny[MethodConfig], component("method")]
+METHOD = component("method")
+Method = Annotated[SerializeAsAny[MethodConfig], METHOD]
 Backbone = Annotated[SerializeAsAny[ComponentConfig], component("backbone")]
 Decoder = Annotated[SerializeAsAny[ComponentConfig], component("decoder")]
 Augmentation = Annotated[SerializeAsAny[ComponentConfig], component("augmentation")]
@@ -92,24 +95,36 @@ class TrainingConfig(StrictModel):
     )
 
 
-class PretrainingConfig(TrainingConfig):
-    """Training settings of a pre-training run (defaults: SimCLR on one device)."""
+class PretrainingOptimizerConfig(OptimizerConfig):
+    """Defaults for contrastive pre-training on one device: Adam with warm-up."""
 
-    optimizer: OptimizerConfig = Field(
-        default_factory=lambda: OptimizerConfig(warmup_epochs=10),
-        description="Optimizer and schedule.",
+    warmup_epochs: float = Field(default=10, ge=0, description="Epochs of linear warm-up from 0.")
+
+
+class FinetuningOptimizerConfig(OptimizerConfig):
+    """Defaults of the study's fine-tuning: Adam at 1e-4, down to 1e-5."""
+
+    learning_rate: float = Field(default=1e-4, gt=0, description="Peak rate.")
+    final_learning_rate: float = Field(
+        default=1e-5, ge=0, description="Rate the cosine ends at, after the last step."
+    )
+    weight_decay: float = Field(default=1e-6, ge=0, description="Weight decay.")
+
+
+class PretrainingConfig(TrainingConfig):
+    """Training settings of a pre-training run."""
+
+    optimizer: PretrainingOptimizerConfig = Field(
+        default_factory=PretrainingOptimizerConfig, description="Optimizer and schedule."
     )
 
 
 class FinetuningConfig(TrainingConfig):
-    """Training settings of a fine-tuning run (the study's: Adam 1e-4, batch 16, 100 epochs)."""
+    """Training settings of a fine-tuning run; the defaults are the study's."""
 
     batch_size: int = Field(default=16, ge=1, description="Labelled images per step.")
-    optimizer: OptimizerConfig = Field(
-        default_factory=lambda: OptimizerConfig(
-            learning_rate=1e-4, final_learning_rate=1e-5, weight_decay=1e-6
-        ),
-        description="Optimizer and schedule.",
+    optimizer: FinetuningOptimizerConfig = Field(
+        default_factory=FinetuningOptimizerConfig, description="Optimizer and schedule."
     )
 
 
@@ -147,6 +162,20 @@ class PretrainConfig(RunConfig):
         description="Side of the cached images that crops are cut from; default: 1.25 image_size.",
     )
     training: PretrainingConfig = Field(default_factory=PretrainingConfig)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_augmentation(cls, table: Any) -> Any:
+        """Take the augmentation that the method names, where the config names none."""
+        if not isinstance(table, Mapping) or table.get("augmentation") is not None:
+            return table
+        method = table.get("method")
+        try:
+            model = type(method) if isinstance(method, MethodConfig) else METHOD.model_of(method)
+        except PydanticCustomError:
+            return table  # the field itself says what is wrong with the method
+        name = getattr(model, "default_augmentation", "")
+        return {**table, "augmentation": name} if name else table
 
     @property
     def stored_size(self) -> int:
@@ -201,6 +230,12 @@ class ComparisonConfig(StrictModel):
     title: str = Field(description="Heading of the report.")
     pretrain: PretrainConfig
     finetune: FinetuneConfig
-    seeds: tuple[int, ...] = Field(
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
         default=(0, 1, 2), min_length=1, description="Seeds of the fine-tunings, for each arm."
     )
+
+    @model_validator(mode="after")
+    def _seeds_differ(self) -> Self:
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds must differ, not {list(self.seeds)}")
+        return self

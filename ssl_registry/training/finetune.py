@@ -19,7 +19,7 @@ from ssl_registry.build import build_backbone, build_decoder, build_task
 from ssl_registry.config.experiment import FinetuneConfig
 from ssl_registry.data.fractions import labelled_fraction
 from ssl_registry.data.load import LoadedData
-from ssl_registry.errors import DataError
+from ssl_registry.errors import ConfigError, DataError
 from ssl_registry.evaluation.validation import validation_dice
 from ssl_registry.interfaces.task import SegmentationBatch, Task, TaskContext
 from ssl_registry.interfaces.training import StepOutput
@@ -187,14 +187,38 @@ def build_finetuning(config: FinetuneConfig, data: LoadedData, steps: int) -> Ta
     seed_torch(config.seed, "network")
     backbone = build_backbone(config.backbone, config.channels)
     check_image_size(config.image_size, config.backbone.name, backbone.minimum_size)
+    _check_batch(config, backbone.reductions[-1])
     decoder = build_decoder(config.decoder, backbone)
     network = SegmentationNetwork(
         backbone, decoder, output_count(len(info.classes), info.exclusive)
     )
     if config.weights is not None:
+        _check_normalization(config, config.weights)
         report = load_weights(network, config.weights, config.scope)
         say(f"starting from {config.weights}: {report}", sys.stderr)
     return build_task(config.task, network, TaskContext(info.classes, info.exclusive, steps))
+
+
+def _check_batch(config: FinetuneConfig, reduction: int) -> None:
+    """Batch normalisation needs more than one value per channel in the coarsest map."""
+    side = max(1, config.image_size // reduction)
+    if config.training.batch_size * side * side < 2:
+        raise ConfigError(
+            f"training.batch_size = 1 leaves batch normalisation a single value at image_size = "
+            f"{config.image_size}; use 2 images or more"
+        )
+
+
+def _check_normalization(config: FinetuneConfig, weights: Path) -> None:
+    """Pre-trained weights want images normalised as they were in their pre-training."""
+    card = read_card(weights)
+    mean, std = config.normalization.for_channels(config.channels)
+    if (card.mean, card.std) != (mean, std) and card.channels == config.channels:
+        raise ConfigError(
+            f"the weights in {weights} were trained on images normalised with mean "
+            f"{list(card.mean)} and std {list(card.std)}, this run uses {list(mean)} and "
+            f"{list(std)}; set normalization to theirs"
+        )
 
 
 def _digest(ids: list[str]) -> str:

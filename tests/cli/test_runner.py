@@ -192,7 +192,7 @@ def test_ctrl_c_in_a_training_says_how_to_go_on(tmp_path: Path) -> None:
     assert process.stdout is not None
     first = process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=30)
+    _, stderr = process.communicate(timeout=120)
     assert first == "started\n", stderr
     assert process.returncode == 130
     assert stderr == (

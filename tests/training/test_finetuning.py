@@ -14,6 +14,7 @@ from ssl_registry import finetune
 from ssl_registry.config.experiment import FinetuneConfig
 from ssl_registry.config.load import apply_overrides, validate
 from ssl_registry.data.load import LoadedData
+from ssl_registry.errors import ConfigError
 from ssl_registry.evaluation.aggregate import aggregate
 from ssl_registry.evaluation.table import read_table
 from ssl_registry.training import finetune as finetune_module
@@ -151,3 +152,23 @@ def test_the_easy_set_is_learnt(finetune_table: dict[str, Any], tmp_path: Path) 
     run = finetune(apply_overrides(finetune_table, longer), tmp_path / "run")
     summary = json.loads((run / "summary.json").read_text())
     assert summary["test"]["dice/lesion"] > 0.7
+
+
+def test_a_batch_of_one_is_refused_where_normalisation_would_see_one_value(
+    finetune_table: dict[str, Any], tmp_path: Path
+) -> None:
+    table = apply_overrides(
+        finetune_table, ["training.batch_size=1", "image_size=8", "backbone.widths=[4, 4, 4, 4]"]
+    )
+    with pytest.raises(ConfigError, match="single value"):
+        finetune(table, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_weights_of_another_normalisation_are_refused(
+    finetune_table: dict[str, Any], finetuned: Path, tmp_path: Path
+) -> None:
+    table = {**finetune_table, "weights": str(finetuned / "weights")}
+    table["normalization"] = {"mean": [0.5], "std": [0.25]}
+    with pytest.raises(ConfigError, match=r"normalised with mean .* this run uses \[0.5\]"):
+        finetune(table, tmp_path / "run")

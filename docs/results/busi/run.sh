@@ -27,4 +27,7 @@ for arm in scratch pretrained; do
     done
 done
 finetune scratch64-100-s0 --set image_size=64 --set training.precision=bf16
+finetune mended64-100-s0 --set image_size=64 --set training.precision=bf16 \
+    --set selection=dice/all_empty1 --set task.name=supervised --set task.dice=batch \
+    --set task.augment=light
 python "$here/table.py" "$out"

@@ -13,7 +13,8 @@ ROWS = {
     "32 px, 100 %, pre-trained": "pretrained-100-s*",
     "32 px, 10 %, from scratch": "scratch-10-s*",
     "32 px, 10 %, pre-trained": "pretrained-10-s*",
-    "64 px, 100 %, from scratch": "scratch64-100-s*",
+    "64 px (bf16), 100 %, from scratch": "scratch64-100-s*",
+    "64 px (bf16), 100 %, batch Dice, light augmentation": "mended64-100-s*",
 }
 NAMES = ("dice/lesion", "dice/all_empty1", "normal_false_positive_rate", "native/dice/lesion")
 
