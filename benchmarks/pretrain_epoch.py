@@ -103,7 +103,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         loop = Loop(job, config.training, config.seed, RunFolder(Path(folder)), execution)
         job.begin()
-        loop.train({}, resume=False)
+        loop.train({"config": {}}, resume=False)
     epochs, bounds = job.epochs[1:], job.bounds[1:]
     ratios = [epoch / bound for epoch, bound in zip(epochs, bounds, strict=True)]
     result = {

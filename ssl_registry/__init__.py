@@ -26,11 +26,21 @@ if TYPE_CHECKING:
     from ssl_registry.config.model import component as component
     from ssl_registry.config.split import SplitConfig as SplitConfig
     from ssl_registry.config.strict import StrictModel as StrictModel
+    from ssl_registry.data.pictures import picture_size as picture_size
+    from ssl_registry.data.pictures import read_binary_mask as read_binary_mask
+    from ssl_registry.data.pictures import read_luma as read_luma
+    from ssl_registry.data.pictures import read_rgb as read_rgb
     from ssl_registry.discovery import PluginRecord as PluginRecord
     from ssl_registry.discovery import plugins as plugins
+    from ssl_registry.errors import ComponentClashError as ComponentClashError
+    from ssl_registry.errors import ComponentNotFoundError as ComponentNotFoundError
     from ssl_registry.errors import ConfigError as ConfigError
     from ssl_registry.errors import DataError as DataError
     from ssl_registry.errors import DatasetNotFoundError as DatasetNotFoundError
+    from ssl_registry.errors import DeviceError as DeviceError
+    from ssl_registry.errors import PluginError as PluginError
+    from ssl_registry.errors import RunError as RunError
+    from ssl_registry.errors import TrainingError as TrainingError
     from ssl_registry.errors import UserError as UserError
     from ssl_registry.errors import WeightsError as WeightsError
     from ssl_registry.interfaces.augmentation import Augmentation as Augmentation
@@ -50,12 +60,14 @@ if TYPE_CHECKING:
     from ssl_registry.interfaces.task import TaskContext as TaskContext
     from ssl_registry.interfaces.training import ParameterGroup as ParameterGroup
     from ssl_registry.interfaces.training import StepOutput as StepOutput
+    from ssl_registry.interfaces.training import decay_groups as decay_groups
     from ssl_registry.nn.segmentation import SegmentationNetwork as SegmentationNetwork
     from ssl_registry.nn.trunk import Trunk as Trunk
     from ssl_registry.registry import components as components
     from ssl_registry.spec import API_VERSION as API_VERSION
     from ssl_registry.spec import Component as Component
     from ssl_registry.spec import hookimpl as hookimpl
+    from ssl_registry.weights.read import load_backbone as load_backbone
     from ssl_registry.weights.read import load_network as load_network
     from ssl_registry.weights.read import load_weights as load_weights
 
@@ -66,20 +78,33 @@ _HOME = {
     "config.model": ("ComponentConfig", "DatasetConfig", "MethodConfig", "component"),
     "config.split": ("SplitConfig",),
     "config.strict": ("StrictModel",),
+    "data.pictures": ("picture_size", "read_binary_mask", "read_luma", "read_rgb"),
     "discovery": ("PluginRecord", "plugins"),
-    "errors": ("ConfigError", "DataError", "DatasetNotFoundError", "UserError", "WeightsError"),
+    "errors": (
+        "ComponentClashError",
+        "ComponentNotFoundError",
+        "ConfigError",
+        "DataError",
+        "DatasetNotFoundError",
+        "DeviceError",
+        "PluginError",
+        "RunError",
+        "TrainingError",
+        "UserError",
+        "WeightsError",
+    ),
     "interfaces.augmentation": ("Augmentation", "Views"),
     "interfaces.backbone": ("Backbone",),
     "interfaces.dataset": ("Dataset", "DatasetInfo", "Image", "Mask", "Sample"),
     "interfaces.decoder": ("Decoder",),
     "interfaces.method": ("Method", "MethodContext", "PretrainBatch"),
     "interfaces.task": ("SegmentationBatch", "Task", "TaskContext"),
-    "interfaces.training": ("ParameterGroup", "StepOutput"),
+    "interfaces.training": ("ParameterGroup", "StepOutput", "decay_groups"),
     "nn.segmentation": ("SegmentationNetwork",),
     "nn.trunk": ("Trunk",),
     "registry": ("components",),
     "spec": ("API_VERSION", "Component", "hookimpl"),
-    "weights.read": ("load_network", "load_weights"),
+    "weights.read": ("load_backbone", "load_network", "load_weights"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 

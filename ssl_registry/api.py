@@ -66,11 +66,22 @@ def finetune(
     return run_finetuning(checked, _path(out), resume=resume)
 
 
-def evaluate(run: Path | str) -> dict[str, float]:
-    """Test a finished fine-tuning run anew; gives its aggregates, named with their policy."""
+def evaluate(run: Path | str, *, device: str = "auto") -> dict[str, float]:
+    """Test a finished fine-tuning run anew; gives its aggregates, named with their policy.
+
+    Args:
+        run: The run's folder.
+        device: Where to compute: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`. It takes the place of
+            the run's `training.device`, which may not exist here.
+
+    Raises:
+        RunError: The folder holds no finished fine-tuning run.
+        DataError: The data or their split are no longer those the run was trained on.
+        DeviceError: There is no such device here.
+    """
     from ssl_registry.training.testing import run_evaluation
 
-    return run_evaluation(Path(run))
+    return run_evaluation(Path(run), device)
 
 
 def predict(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ssl_registry import ConfigError, evaluate, finetune, pretrain
+from ssl_registry import ConfigError, DataError, DeviceError, evaluate, finetune, pretrain
 from ssl_registry.config.experiment import PretrainConfig
 from ssl_registry.config.load import apply_overrides
 
@@ -45,12 +45,56 @@ def test_evaluate_reproduces_the_run(finetuned: Path, tmp_path: Path) -> None:
     shutil.copytree(finetuned, copy)
     (copy / "metrics.csv").unlink()
     before = json.loads((finetuned / "summary.json").read_text())
-    values = evaluate(copy)
+    values = evaluate(copy, device="cpu")
     assert {name: None if value != value else value for name, value in values.items()} == before[
         "test"
     ]
     assert (copy / "metrics.csv").read_bytes() == (finetuned / "metrics.csv").read_bytes()
     assert json.loads((copy / "summary.json").read_text()) == before
+
+
+def change(config: Path, value: Any, *keys: Any) -> None:
+    """Put another value into a run's `config.json`."""
+    record = json.loads(config.read_text())
+    table = record
+    for key in keys[:-1]:
+        table = table[key]
+    table[keys[-1]] = value
+    config.write_text(json.dumps(record))
+
+
+def test_evaluate_takes_the_device_it_is_given_and_not_the_run_s(
+    finetuned: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(finetuned, copy)
+    change(copy / "config.json", "cuda:77", "config", "training", "device")
+    assert evaluate(copy, device="cpu")
+    assert evaluate(copy)
+    with pytest.raises(DeviceError, match="abacus"):
+        evaluate(copy, device="abacus")
+
+
+def test_evaluate_refuses_data_that_changed_since_the_training(
+    finetuned: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(finetuned, copy)
+    data = tmp_path / "data"
+    shutil.copytree(json.loads((copy / "config.json").read_text())["config"]["data"]["root"], data)
+    change(copy / "config.json", str(data), "config", "data", "root")
+    assert evaluate(copy, device="cpu")
+    before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    image = data / "benign" / "benign (1).png"
+    shutil.copyfile(data / "benign" / "benign (2).png", image)
+    shutil.copyfile(data / "benign" / "benign (2)_mask.png", image.with_stem("benign (1)_mask"))
+    with pytest.raises(DataError, match=r"not those it was trained on \(pixels differ\)"):
+        evaluate(copy)
+    for path in (image, image.with_stem("benign (1)_mask")):
+        path.unlink()
+    with pytest.raises(DataError, match=r"\(split and pixels differ\).*restore the dataset 'busi'"):
+        evaluate(copy)
+    assert {path: path.read_bytes() for path in before} == before
 
 
 def test_finetuning_starts_from_the_weights_it_is_given(

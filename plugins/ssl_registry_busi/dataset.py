@@ -26,9 +26,11 @@ from ssl_registry import (
     Image,
     Mask,
     Sample,
+    picture_size,
+    read_binary_mask,
+    read_luma,
 )
 from ssl_registry_busi.config import BusiConfig
-from ssl_registry_busi.picture import picture_size, read_binary, read_luma
 
 
 class BusiDataset(Dataset):
@@ -99,7 +101,7 @@ class BusiDataset(Dataset):
         width, height = picture_size(image)
         union = np.zeros((height, width), np.uint8)
         for path in masks:
-            mask = read_binary(path)
+            mask = read_binary_mask(path)
             if mask.shape != union.shape:
                 raise DataError(
                     f"the mask {path} is {mask.shape[1]}x{mask.shape[0]} pixels, but its image "

@@ -19,6 +19,7 @@ from ssl_registry import (
     PretrainBatch,
     StepOutput,
     Trunk,
+    decay_groups,
 )
 from ssl_registry.nn import mlp
 from ssl_registry_moco.config import MoCoConfig
@@ -69,9 +70,8 @@ class MoCo(Method):
 
     def parameter_groups(self) -> Iterable[ParameterGroup]:
         """All parameters alike and decayed, unless the config spares biases and norms."""
-        if not self.config.decay_biases_and_norms:
-            return super().parameter_groups()
-        return [ParameterGroup(tuple(p for p in self.parameters() if p.requires_grad))]
+        everything = self.config.decay_biases_and_norms
+        return decay_groups(self.parameters(), biases_and_norms=everything)
 
     def forward(self, batch: PretrainBatch) -> StepOutput:
         """The loss of N images; `alignment` is the mean cosine of query and key.

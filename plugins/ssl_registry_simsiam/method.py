@@ -15,6 +15,7 @@ from ssl_registry import (
     PretrainBatch,
     StepOutput,
     Trunk,
+    decay_groups,
 )
 from ssl_registry.nn import mlp
 from ssl_registry_simsiam.config import SimSiamConfig
@@ -52,15 +53,9 @@ class SimSiam(Method):
         """Encoder and predictor; the predictor's rate is constant (section 4.2)."""
         scheduled = not self.config.constant_predictor_rate
         encoder = [*self.trunk.parameters(), *self.projection.parameters()]
+        everything = self.config.decay_biases_and_norms
         for parameters, follows in ((encoder, True), (self.prediction.parameters(), scheduled)):
-            decayed: list[torch.nn.Parameter] = []
-            plain: list[torch.nn.Parameter] = []
-            for parameter in parameters:
-                if parameter.requires_grad:
-                    everything = self.config.decay_biases_and_norms
-                    (decayed if everything or parameter.ndim > 1 else plain).append(parameter)
-            yield ParameterGroup(tuple(decayed), scheduled=follows)
-            yield ParameterGroup(tuple(plain), weight_decay=False, scheduled=follows)
+            yield from decay_groups(parameters, biases_and_norms=everything, scheduled=follows)
 
     def forward(self, batch: PretrainBatch) -> StepOutput:
         """The symmetric loss of N images (equation 4), in [-1, 1].

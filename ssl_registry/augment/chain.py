@@ -16,7 +16,7 @@ from torch import nn
 from ssl_registry.augment.jitter import Jitter, RandomJitter
 
 Operation = Literal["flip", "jitter", "grayscale", "blur"]
-SIMCLR_ORDER: tuple[Operation, ...] = ("flip", "jitter", "grayscale", "blur")
+DEFAULT_ORDER: tuple[Operation, ...] = ("flip", "jitter", "grayscale", "blur")
 
 
 def contrastive_chain(
@@ -30,7 +30,7 @@ def contrastive_chain(
     grayscale: float,
     blur: float,
     blur_sigma: tuple[float, float],
-    order: Sequence[Operation] = SIMCLR_ORDER,
+    order: Sequence[Operation] = DEFAULT_ORDER,
 ) -> nn.Sequential:
     """A crop, and then flip, jitter, grayscale and blur, in this order by default (SimCLR, app. A).
 

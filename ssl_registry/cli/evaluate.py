@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from ssl_registry.cli.options import device_option
 from ssl_registry.cli.text import align, verbatim
 
 
@@ -17,7 +18,8 @@ from ssl_registry.cli.text import align, verbatim
     )
 )
 @click.argument("run", type=click.Path(path_type=Path))
-def evaluate(run: Path) -> None:
+@device_option
+def evaluate(run: Path, device: str) -> None:
     """Evaluate a fine-tuned network on its test images.
 
     RUN is the folder of a fine-tuning run. Prints the aggregates; their names say how empty
@@ -25,5 +27,6 @@ def evaluate(run: Path) -> None:
     """
     from ssl_registry import api
 
-    rows = [(name, f"{value:.4f}") for name, value in api.evaluate(run).items()]
+    aggregates = api.evaluate(run, device=device)
+    rows = [(name, f"{value:.4f}") for name, value in aggregates.items()]
     click.echo(align([("METRIC", "VALUE"), *rows]))

@@ -27,6 +27,14 @@ resume_option = click.option(
     "--resume", is_flag=True, help="Go on from the last checkpoint of the same run."
 )
 
+device_option = click.option(
+    "--device",
+    metavar="NAME",
+    default="auto",
+    show_default=True,
+    help="Where to compute: auto, cpu, cuda, cuda:1 or mps.",
+)
+
 
 def out_option(help_text: str, **settings: Any) -> Callable[[Command], Command]:
     """The option `--out DIR`."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ssl_registry.cli.options import out_option
+from ssl_registry.cli.options import device_option, out_option
 from ssl_registry.cli.text import verbatim
 
 
@@ -22,7 +22,8 @@ from ssl_registry.cli.text import verbatim
     "images", metavar="IMAGES...", nargs=-1, required=True, type=click.Path(path_type=Path)
 )
 @out_option("Folder the masks are written to.", required=True)
-def predict(weights: Path, images: tuple[Path, ...], out: Path) -> None:
+@device_option
+def predict(weights: Path, images: tuple[Path, ...], out: Path, device: str) -> None:
     """Write the mask of each image.
 
     WEIGHTS is the folder `weights` of a fine-tuning run, IMAGES are files. Prints the files it
@@ -30,5 +31,5 @@ def predict(weights: Path, images: tuple[Path, ...], out: Path) -> None:
     """
     from ssl_registry import api
 
-    for mask in api.predict(weights, images, out):
+    for mask in api.predict(weights, images, out, device=device):
         click.echo(mask)

@@ -9,17 +9,18 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO
 
 import numpy as np
 from numpy.lib.format import write_array_header_1_0
 from numpy.typing import NDArray
 
+from ssl_registry.data.reading import read_image, read_mask
 from ssl_registry.data.resize import shrink_image, shrink_mask
 from ssl_registry.errors import DataError, PluginError
 from ssl_registry.files import write_json
@@ -29,8 +30,6 @@ from ssl_registry.progress import track
 INDEX, IMAGES, MASKS = "index.json", "images.npy", "masks.npy"
 WAITING_BYTES = 2**28
 """At most about so many bytes of finished rows wait to be written."""
-
-_Array = TypeVar("_Array")
 
 
 @dataclass(frozen=True)
@@ -137,7 +136,7 @@ def _rows(
 
 def _row(dataset: Dataset, sample: Sample, settings: CacheSettings) -> dict[str, NDArray[np.uint8]]:
     """Read and shrink one sample."""
-    image = _image(dataset, sample)
+    image = read_image(dataset, sample)
     row = {IMAGES: shrink_image(image, settings.size, settings.channels)}
     if settings.masks and sample.has_mask:
         mask = _mask(dataset, sample, image)
@@ -145,21 +144,9 @@ def _row(dataset: Dataset, sample: Sample, settings: CacheSettings) -> dict[str,
     return {name: np.ascontiguousarray(array) for name, array in row.items()}
 
 
-def _image(dataset: Dataset, sample: Sample) -> Image:
-    image = _read(dataset.read_image, sample)
-    if image.dtype != np.uint8 or image.shape[2:] not in ((), (3,)) or image.ndim < 2:
-        raise PluginError(
-            f"dataset {dataset.config.name!r} gives image {sample.id!r} as {image.dtype} "
-            f"{list(image.shape)}; it must be uint8 [H, W] or [H, W, 3]"
-        )
-    if not image.size:
-        raise DataError(f"image {sample.id!r} has no pixels")
-    return image
-
-
 def _mask(dataset: Dataset, sample: Sample, image: Image) -> Mask:
     info = dataset.info
-    mask = _read(dataset.read_mask, sample)
+    mask = read_mask(dataset, sample)
     if mask is None:
         raise DataError(f"image {sample.id!r} has no mask although the dataset says it has")
     if mask.shape[:-2] != (() if info.exclusive else (len(info.classes),)):
@@ -178,12 +165,3 @@ def _mask(dataset: Dataset, sample: Sample, image: Image) -> Mask:
             f"mask of image {sample.id!r} holds values beyond its {len(info.classes)} classes"
         )
     return mask
-
-
-def _read(read: Callable[[Sample], _Array], sample: Sample) -> _Array:
-    """Call a dataset's own reader; an error of the file system is the file's."""
-    try:
-        return read(sample)
-    except OSError as error:
-        files = ", ".join(str(file) for file in sample.files)
-        raise DataError(f"image {sample.id!r} ({files}) cannot be read: {error}") from error

@@ -17,6 +17,7 @@ from PIL import Image as PillowImage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from ssl_registry.data.reading import read_image
 from ssl_registry.errors import DataError
 from ssl_registry.interfaces.dataset import Dataset, Image, Sample
 
@@ -119,7 +120,7 @@ def dataset_clusters(
 
     def read(sample: Sample) -> Thumbnails:
         try:
-            return _thumbnail(dataset.read_image(sample))
+            return _thumbnail(read_image(dataset, sample))
         except DataError:
             if not dataset.config.skip_unreadable:
                 raise

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from PIL import Image as PillowImage
 
 from ssl_registry.config.experiment import TrainingConfig
+from ssl_registry.data.pictures import read_luma, read_rgb
 from ssl_registry.data.resize import shrink_image
 from ssl_registry.errors import DataError
 from ssl_registry.evaluation.predictor import Predictor, numbered
@@ -26,17 +24,6 @@ from ssl_registry.training.run_folder import check_possible, check_writable
 from ssl_registry.weights.card import Card
 from ssl_registry.weights.read import load_network
 
-_UNREADABLE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    struct.error,
-    zlib.error,
-    PillowImage.DecompressionBombError,
-)
-"""What Pillow raises for files that are damaged, or are no pictures."""
-
 
 def predict_files(weights: Path, images: Sequence[Path], out: Path, device: str) -> list[Path]:
     """Segment image files one by one; see `ssl_registry.predict`."""
@@ -50,7 +37,7 @@ def predict_files(weights: Path, images: Sequence[Path], out: Path, device: str)
     written = []
     with track("predicting", len(images), unit="image") as bar:
         for path in images:
-            image = _read(path, card)
+            image = read_luma(path) if card.gray else read_rgb(path)
             mask = _predict(predictor, image, card)
             overlaid = overlay(image, mask)
             mask_file, overlay_file = _files(path, out)
@@ -81,14 +68,6 @@ def _check_names(images: Sequence[Path], out: Path) -> None:
             raise DataError(
                 f"{file} is one of the images and would be replaced; choose another folder"
             )
-
-
-def _read(path: Path, card: Card) -> Image:
-    try:
-        with PillowImage.open(path) as picture:
-            return np.asarray(picture.convert("L" if card.gray else "RGB"))
-    except _UNREADABLE as error:
-        raise DataError(f"image {path} cannot be read: {error}") from error
 
 
 def _predict(predictor: Predictor, image: Image, card: Card) -> Mask:

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from ssl_registry.data.load import LoadedData
+from ssl_registry.data.reading import read_image, read_mask
 from ssl_registry.evaluation.segment import predicted_mask, resize_probabilities
 from ssl_registry.evaluation.table import EvaluatedImage
 from ssl_registry.nn.normalization import Normalize
@@ -72,7 +73,7 @@ def evaluated_images(
             label=sample.label,
             probabilities=probability,
             mask=np.array(data.cache.masks[place]),
-            native_mask=data.dataset.read_mask(sample),
+            native_mask=read_mask(data.dataset, sample),
         )
 
 
@@ -96,7 +97,7 @@ def gallery_items(
     items = []
     for place in places:
         sample = data.samples[place]
-        image, truth = data.dataset.read_image(sample), data.dataset.read_mask(sample)
+        image, truth = read_image(data.dataset, sample), read_mask(data.dataset, sample)
         if truth is None:
             continue
         size = (truth.shape[-2], truth.shape[-1])

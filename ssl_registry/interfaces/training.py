@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from torch import Tensor, nn
@@ -41,18 +41,35 @@ class StepOutput:
     embeddings: Tensor | None = None
 
 
+def decay_groups(
+    parameters: Iterable[nn.Parameter],
+    *,
+    biases_and_norms: bool = False,
+    scheduled: bool = True,
+) -> Iterator[ParameterGroup]:
+    """Two groups of parameters: those that weight decay applies to, and those it spares.
+
+    Args:
+        parameters: The parameters; those that need no gradient are left out.
+        biases_and_norms: Whether these, the parameters of a single dimension, are decayed too;
+            the second group is empty then.
+        scheduled: Whether the rate of both groups follows the schedule.
+    """
+    decayed: list[nn.Parameter] = []
+    spared: list[nn.Parameter] = []
+    for parameter in parameters:
+        if parameter.requires_grad:
+            (decayed if biases_and_norms or parameter.ndim > 1 else spared).append(parameter)
+    yield ParameterGroup(tuple(decayed), scheduled=scheduled)
+    yield ParameterGroup(tuple(spared), weight_decay=False, scheduled=scheduled)
+
+
 class Trainable(nn.Module, ABC):
     """A module with its own view of how it is optimised and what happens around a step."""
 
     def parameter_groups(self) -> Iterable[ParameterGroup]:
         """How parameters are optimised; by default all alike, biases and norms not decayed."""
-        decayed: list[nn.Parameter] = []
-        plain: list[nn.Parameter] = []
-        for parameter in self.parameters():
-            if parameter.requires_grad:
-                (decayed if parameter.ndim > 1 else plain).append(parameter)
-        yield ParameterGroup(tuple(decayed))
-        yield ParameterGroup(tuple(plain), weight_decay=False)
+        return decay_groups(self.parameters())
 
     def before_step(self, step: int) -> None:
         """Called before the forward of `step` (from 0)."""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl_registry.config.experiment import ComparisonConfig, FinetuneConfig
+from ssl_registry.errors import ConfigError
 from ssl_registry.evaluation.predictor import gallery_items
 from ssl_registry.evaluation.table import read_table
 from ssl_registry.files import read_json, write_bytes
@@ -37,6 +38,8 @@ from ssl_registry.training.testing import (
 
 SCRATCH = "from scratch"
 PRETRAINED = "pre-trained"
+DECIDED = frozenset({"weights", "scope", "seed"})
+"""Settings of a fine-tuning that a comparison decides for each of its runs."""
 
 
 def run_comparison(config: ComparisonConfig, out: Path) -> Path:
@@ -44,7 +47,11 @@ def run_comparison(config: ComparisonConfig, out: Path) -> Path:
 
     Each run has its own folder in `out`; a run that is there is not done again. The pictures of
     the report are also written as `gallery.png`.
+
+    Raises:
+        ConfigError: The fine-tuning sets what the comparison decides: weights, scope or seed.
     """
+    _check_free(config.finetune)
     check_writable(out)
     started = time.monotonic()
     pretraining = run_pretraining(config.pretrain, out / "pretraining", resume=True)
@@ -65,6 +72,16 @@ def run_comparison(config: ComparisonConfig, out: Path) -> Path:
     for sentence in headlines(report):
         say(sentence, sys.stdout)
     return path
+
+
+def _check_free(config: FinetuneConfig) -> None:
+    fixed = sorted(DECIDED & config.model_fields_set)
+    if fixed:
+        keys = ", ".join(f"finetune.{key}" for key in fixed)
+        raise ConfigError(
+            f"a comparison decides {keys} itself; remove it (seeds go into the list `seeds`, "
+            "weights and scope come from the pre-training)"
+        )
 
 
 def _finetune(arm: str, config: FinetuneConfig, seed: int, out: Path) -> Path:

@@ -44,15 +44,22 @@ class Execution:
 def choose_execution(config: TrainingConfig) -> Execution:
     """Resolve `auto`, set the thread count, and check that the device is there.
 
+    On CUDA, cuDNN is told to use deterministic kernels and not to choose them by timing, so that
+    a resumed run computes as the uninterrupted one. That is as far as it goes there: operations
+    that torch has only in a non-deterministic form may still differ in the last bits.
+
     Raises:
         DeviceError: The device asked for does not exist here; says what does.
     """
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     device = _device(config.device)
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = False
+        torch.backends.cudnn.deterministic = True
     precision = config.precision
     if precision == "auto":
-        fast = device.type == "cuda" and torch.cuda.is_bf16_supported()
+        fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         precision = "bf16" if fast else "fp32"
     return Execution(device, precision, torch.get_num_threads())
 

@@ -29,9 +29,10 @@ from ssl_registry.progress import say
 from ssl_registry.training.device import Execution, choose_execution
 from ssl_registry.training.job import Job
 from ssl_registry.training.loop import Loop, total_steps
+from ssl_registry.training.monitoring import peak_memory
 from ssl_registry.training.pretrain import check_image_size
 from ssl_registry.training.randomness import seed_torch
-from ssl_registry.training.run import check_place, peak_memory, start_run
+from ssl_registry.training.run import check_place, start_run
 from ssl_registry.training.testing import (
     evaluate_run,
     load_labelled,

@@ -13,7 +13,11 @@ class Interrupted(KeyboardInterrupt):
 
 
 class StopRequest:
-    """While entered, the first SIGINT or SIGTERM is noted; a second Ctrl-C stops at once."""
+    """While entered, the first SIGINT or SIGTERM is noted; a second Ctrl-C stops at once.
+
+    A signal that is ignored (nohup, a job in the background) stays so, and a handler that was
+    not installed from Python, which Python could not put back, stays in charge.
+    """
 
     def __init__(self) -> None:
         self.requested = False
@@ -22,7 +26,8 @@ class StopRequest:
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                self._previous[number] = signal.signal(number, self._note)
+                if signal.getsignal(number) not in (None, signal.SIG_IGN):
+                    self._previous[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(

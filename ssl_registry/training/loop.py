@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any
 
 from ssl_registry.config.experiment import TrainingConfig
@@ -20,7 +20,8 @@ from ssl_registry.training.checkpoint import Checkpoint, load_checkpoint, save_c
 from ssl_registry.training.device import Execution
 from ssl_registry.training.interruption import Interrupted, StopRequest
 from ssl_registry.training.job import Job
-from ssl_registry.training.monitoring import embedding_spread
+from ssl_registry.training.loop_state import LoopState
+from ssl_registry.training.monitoring import peak_memory, scalars_of
 from ssl_registry.training.observers import Observers
 from ssl_registry.training.optimizer import ScheduledOptimizer
 from ssl_registry.training.randomness import epoch_order, seed_torch
@@ -34,19 +35,6 @@ MAX_SKIPPED = 5
 
 class ResumeWarning(UserWarning):
     """A resumed run computes otherwise than before, so its bits will differ."""
-
-
-@dataclass
-class LoopState:
-    """What changes from step to step besides tensors."""
-
-    step: int = 0
-    seconds: float = 0.0
-    skipped: int = 0
-    skipped_in_a_row: int = 0
-    epoch_losses: list[float] = field(default_factory=list)
-    epoch_scalars: dict[str, float] = field(default_factory=dict)
-    epoch_seconds: float = 0.0
 
 
 class Loop:
@@ -71,10 +59,14 @@ class Loop:
         self._optimizer = ScheduledOptimizer(job.module, config.optimizer, schedule)
         self._statistics = RunningStatistics(job.module)
         self._state = LoopState()
-        self._saved_at = time.monotonic()
+        self._saved_at = self._counted_to = time.monotonic()
 
     def train(self, record: dict[str, Any], *, resume: bool) -> LoopState:
         """Train to the last step, from the newest checkpoint if `resume`.
+
+        Args:
+            record: The run's record; observers are told its `config`.
+            resume: Whether to go on from a checkpoint.
 
         Raises:
             TrainingError: The loss or its gradient was non-finite several times in a row.
@@ -82,7 +74,7 @@ class Loop:
         """
         if resume:
             self._restore()
-        self._observers.started(record)
+        self._observers.started(record["config"])
         title, unit = self._job.title, "step"
         with (
             StopRequest() as stop,
@@ -94,24 +86,34 @@ class Loop:
                 if done or self._state.step % self.steps_per_epoch == 0:
                     self._end_epoch(done)
                 failed = self._state.skipped_in_a_row >= MAX_SKIPPED
-                self._maybe_save(force=stop.requested or failed)
+                # Asked once: a signal that comes while this is saved waits for the next step.
+                stopping = stop.requested
+                self._maybe_save(force=stopping or failed)
                 if failed:
-                    raise TrainingError(
-                        f"{MAX_SKIPPED} steps in a row, up to step {self._state.step}, had a "
-                        "non-finite loss or gradient; those updates were left out and a checkpoint "
-                        f"is in {self._run.path}. Lower training.optimizer.learning_rate, or use "
-                        "training.precision = 'fp32'."
-                    )
-                if stop.requested and not done:
-                    raise Interrupted(
-                        f"stopped after step {self._state.step} of {self.total_steps}; the "
-                        f"checkpoint is in {self._run.path}. Go on with --resume."
-                    )
+                    raise self._failed()
+                if stopping:
+                    raise self._interrupted()
+            if stop.requested:
+                raise self._interrupted()
         return self._state
 
     def finished(self, summary: dict[str, Any]) -> None:
         """Tell observers that the whole run, with its evaluation, ended well."""
         self._observers.finished(summary)
+
+    def _failed(self) -> TrainingError:
+        return TrainingError(
+            f"{MAX_SKIPPED} steps in a row, up to step {self._state.step}, had a "
+            "non-finite loss or gradient; those updates were left out and a checkpoint "
+            f"is in {self._run.path}. Lower training.optimizer.learning_rate, or use "
+            "training.precision = 'fp32'."
+        )
+
+    def _interrupted(self) -> Interrupted:
+        return Interrupted(
+            f"stopped after step {self._state.step} of {self.total_steps}; the "
+            f"checkpoint is in {self._run.path}. Go on with --resume."
+        )
 
     def _one_step(self, bar: Track) -> None:
         state, started = self._state, time.perf_counter()
@@ -127,16 +129,13 @@ class Loop:
         loss = output.loss.item()
         committed = math.isfinite(loss) and self._update(output)
         if committed:
-            self._record(loss, output)
+            state.committed(loss, scalars_of(output))
         else:
             self._statistics.put_back()
-        state.skipped += not committed
-        state.skipped_in_a_row = 0 if committed else state.skipped_in_a_row + 1
+            state.left_out()
         self._job.module.after_step(state.step, committed)
-        state.step += 1
         seconds = time.perf_counter() - started
-        state.seconds += seconds
-        state.epoch_seconds += seconds
+        state.took(seconds)
         bar.advance(note=f"epoch {epoch + 1}, loss {loss:.4f}, {size / seconds:.0f} images/s")
 
     def _update(self, output: StepOutput) -> bool:
@@ -149,15 +148,6 @@ class Loop:
             optimizer.step()
         return finite
 
-    def _record(self, loss: float, output: StepOutput) -> None:
-        state = self._state
-        state.epoch_losses.append(loss)
-        scalars = {name: float(value) for name, value in output.scalars.items()}
-        if output.embeddings is not None:
-            scalars["embedding_spread"] = embedding_spread(output.embeddings)
-        for name, value in scalars.items():
-            state.epoch_scalars[name] = state.epoch_scalars.get(name, 0.0) + value
-
     def _end_epoch(self, last: bool) -> None:
         state = self._state
         epoch = math.ceil(state.step / self.steps_per_epoch)
@@ -165,16 +155,16 @@ class Loop:
         row: dict[str, Any] = {
             "epoch": epoch,
             "step": state.step,
-            "loss": sum(state.epoch_losses) / taken if state.epoch_losses else None,
+            "loss": state.mean_loss(),
             "learning_rate": self._optimizer.set_step(state.step - 1),
-            **{name: value / taken for name, value in state.epoch_scalars.items()},
+            **state.means(),
             "skipped": state.skipped,
             "images_per_second": taken * self._config.batch_size / state.epoch_seconds,
         }
         row.update(self._job.epoch_ended(epoch, last))
         self._run.log(row)
         self._observers.epoch_ended(epoch, row)
-        state.epoch_losses, state.epoch_scalars, state.epoch_seconds = [], {}, 0.0
+        state.start_epoch()
 
     def _maybe_save(self, *, force: bool) -> None:
         due = time.monotonic() - self._saved_at >= self._config.checkpoint_seconds
@@ -182,7 +172,10 @@ class Loop:
             self._save()
 
     def _save(self) -> None:
-        execution = self._execution
+        execution, now = self._execution, time.monotonic()
+        self._state.wall_seconds += now - self._counted_to
+        self._state.peak_memory = max(self._state.peak_memory, peak_memory())
+        self._counted_to = now
         state = {
             **asdict(self._state),
             "threads": execution.threads,

@@ -1,10 +1,22 @@
-"""Gauges of how a pre-training goes, beside its loss."""
+"""Gauges of how a training goes, beside its loss."""
 
 from __future__ import annotations
 
 import math
+import resource
+import sys
 
 import torch
+
+from ssl_registry.interfaces.training import StepOutput
+
+
+def scalars_of(output: StepOutput) -> dict[str, float]:
+    """What a step reported beside its loss, by name."""
+    scalars = {name: float(value) for name, value in output.scalars.items()}
+    if output.embeddings is not None:
+        scalars["embedding_spread"] = embedding_spread(output.embeddings)
+    return scalars
 
 
 def embedding_spread(embeddings: torch.Tensor) -> float:
@@ -14,3 +26,9 @@ def embedding_spread(embeddings: torch.Tensor) -> float:
     """
     unit = torch.nn.functional.normalize(embeddings.detach().float(), dim=1)
     return float(unit.std(dim=0, correction=0).mean() * math.sqrt(unit.shape[1]))
+
+
+def peak_memory() -> int:
+    """Largest resident memory of this process so far, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ from ssl_registry.training.device import Execution, choose_execution
 from ssl_registry.training.job import Job
 from ssl_registry.training.loop import Loop, total_steps
 from ssl_registry.training.randomness import seed_torch
-from ssl_registry.training.run import check_place, peak_memory, start_run
+from ssl_registry.training.run import check_place, holding, start_run
 from ssl_registry.weights.write import write_trunk
 
 
@@ -119,27 +118,28 @@ def run_pretraining(config: PretrainConfig, out: Path | None, *, resume: bool) -
     trunk = build_trunk(config)
     pool = load_pool(config.data, config.parts, size=config.stored_size, channels=config.channels)
     steps = total_steps(len(pool), config.training)
-    run = start_run("pretrain", config, pool.members, execution, out, resume=resume)
-    if run.folder.finished:
-        return run.folder.path
+    # A method or augmentation that refuses the config must not leave a claimed folder.
     job = build_job(config, trunk, pool, steps, execution)
-    started = time.monotonic()
-    loop = Loop(job, config.training, config.seed, run.folder, execution)
-    state = loop.train(run.record, resume=resume)
-    summary: dict[str, Any] = {
-        "steps": state.step,
-        "epochs": state.step / loop.steps_per_epoch,
-        "images": len(pool),
-        "skipped_steps": state.skipped,
-        "training_seconds": state.seconds,
-        "wall_seconds": time.monotonic() - started,
-        "loss": run.folder.read_log()[-1]["loss"],
-        "peak_memory_bytes": peak_memory(),
-    }
-    write_trunk(run.folder.weights, trunk, config, run.record, summary)
-    run.write_report(summary)
-    run.folder.finish(summary)
-    loop.finished(summary)
+    run = start_run("pretrain", config, pool.members, execution, out, resume=resume)
+    with holding(run):
+        if run.folder.finished:
+            return run.folder.path
+        loop = Loop(job, config.training, config.seed, run.folder, execution)
+        state = loop.train(run.record, resume=resume)
+        summary: dict[str, Any] = {
+            "steps": state.step,
+            "epochs": state.step / loop.steps_per_epoch,
+            "images": len(pool),
+            "skipped_steps": state.skipped,
+            "training_seconds": state.seconds,
+            "wall_seconds": state.wall_seconds,
+            "loss": run.folder.read_log()[-1]["loss"],
+            "peak_memory_bytes": state.peak_memory,
+        }
+        write_trunk(run.folder.weights, trunk, config, run.record, summary)
+        run.write_report(summary)
+        run.folder.finish(summary)
+        loop.finished(summary)
     return run.folder.path
 
 

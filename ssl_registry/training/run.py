@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import resource
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ssl_registry.config.experiment import RunConfig
 from ssl_registry.data.load import LoadedData
+from ssl_registry.data.split_file import write_split
+from ssl_registry.errors import UserError
 from ssl_registry.provenance import components_used, environment, resolved, run_id
 from ssl_registry.training.device import Execution
 from ssl_registry.training.run_folder import RUNS, RunFolder, check_possible
@@ -98,6 +99,9 @@ def start_run(
 ) -> Run:
     """Describe the run and claim its folder: `out`, or `runs/<kind>-<id>`.
 
+    The split of the dataset is written as `split.csv`, those of several as `split-0.csv` and so
+    on. What follows belongs into the block of `with holding(run)`.
+
     Args:
         kind: What the run does.
         config: Its resolved config.
@@ -129,7 +133,32 @@ def start_run(
     }
     folder = RunFolder(out if out is not None else RUNS / f"{kind}-{identity}")
     folder.claim(record, resume=resume)
+    if not folder.finished:
+        _write_splits(folder.path, data)
     return Run(kind, folder, record)
+
+
+@contextmanager
+def holding(run: Run) -> Iterator[None]:
+    """Keep other processes out of the run's folder until the block ends.
+
+    A mistake of the user's that shows before anything was logged or saved gives a folder back
+    that this call has newly claimed, so that it can be used once the mistake is mended.
+    """
+    try:
+        yield
+    except UserError:
+        run.folder.give_back()
+        raise
+    finally:
+        run.folder.release()
+
+
+def _write_splits(folder: Path, data: Sequence[LoadedData]) -> None:
+    for number, member in enumerate(data):
+        path = folder / ("split.csv" if len(data) == 1 else f"split-{number}.csv")
+        if not path.exists():
+            write_split(path, member.parts)
 
 
 def _readable(summary: Mapping[str, Any]) -> dict[str, object]:
@@ -146,9 +175,3 @@ def _readable(summary: Mapping[str, Any]) -> dict[str, object]:
     if best.get("best_score") is not None:
         facts["best validation Dice"] = f"{best['best_score']:.3f} (epoch {best['best_epoch']})"
     return facts
-
-
-def peak_memory() -> int:
-    """Largest resident memory of this process so far, in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -11,18 +12,26 @@ from pathlib import Path
 from typing import Any
 
 from ssl_registry.errors import RunError
-from ssl_registry.files import read_json, write_json, write_text
+from ssl_registry.files import beside, read_json, write_json, write_text
+from ssl_registry.training.run_lock import RunLock
 
 RUNS = Path("runs")
 
 
 class RunFolder:
-    """`<path>/` with `config.json`, `log.jsonl`, `checkpoint/`, `weights/` and `summary.json`."""
+    """`<path>/` with `config.json`, `log.jsonl`, `checkpoint/`, `weights/` and `summary.json`.
+
+    Further files are `split*.csv`, `metrics.csv` and `report.html`; `.lock` is held by the
+    process that works here.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.checkpoints = path / "checkpoint"
         self.weights = path / "weights"
+        self._config = path / "config.json"
+        self._lock: RunLock | None = None
+        self._new = False
 
     @property
     def finished(self) -> bool:
@@ -30,19 +39,40 @@ class RunFolder:
         return (self.path / "summary.json").is_file()
 
     def claim(self, record: Mapping[str, Any], *, resume: bool) -> None:
-        """Take the folder for the run that `record` describes.
+        """Take the folder for the run that `record` describes, and lock it if there is work left.
 
         Raises:
-            RunError: The folder is not writable, is used by another run, or holds this run
-                without `resume`.
+            RunError: The folder is not writable, is used by another run or another process, or
+                holds this run without `resume`.
         """
-        config = self.path / "config.json"
-        if config.is_file():
-            self._check_same(read_json(config), record, resume)
-            return
+        if self._config.is_file():
+            self._check_same(read_json(self._config), record, resume)
+            if self.finished:
+                return
         check_writable(self.path)
-        self._check_empty()
-        write_json(config, record)
+        if not self._config.is_file():
+            self._check_empty()
+        self._lock = self._lock or RunLock(self.path)
+        self._new = write_new_json(self._config, record)
+        if not self._new:
+            self._check_same(read_json(self._config), record, resume)
+
+    def give_back(self) -> None:
+        """Undo a claim that made this folder's run, unless something was logged or saved."""
+        if not self._new or self.read_log() or any(self.checkpoints.glob("*")):
+            return
+        for path in (*self.path.glob("split*.csv"), self.path / "log.jsonl", self._config):
+            path.unlink(missing_ok=True)
+        if self._lock is not None:
+            self._lock.remove()
+        with contextlib.suppress(OSError):
+            self.path.rmdir()
+
+    def release(self) -> None:
+        """Let other processes work in the folder."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
     def check_usable(self) -> None:
         """Make sure, before anything expensive, that the folder can be claimed; makes nothing.
@@ -51,7 +81,7 @@ class RunFolder:
             RunError: It cannot be made or written to, or holds something else than a run.
         """
         check_possible(self.path)
-        if self.path.is_dir() and not (self.path / "config.json").is_file():
+        if self.path.is_dir() and not self._config.is_file():
             self._check_empty()
 
     def _check_empty(self) -> None:
@@ -102,6 +132,26 @@ class RunFolder:
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Write the summary, which marks the run as finished."""
         write_json(self.path / "summary.json", dict(summary))
+
+
+def write_new_json(path: Path, value: Mapping[str, Any]) -> bool:
+    """Write a JSON file whole, unless it is there; gives whether it was written.
+
+    Raises:
+        RunError: The place is not writable.
+    """
+    temporary = beside(path)
+    write_json(temporary, value)
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    except OSError:
+        # A file system without hard links.
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return True
 
 
 def check_possible(path: Path) -> None:

@@ -149,18 +149,26 @@ def open_finetuning(path: Path) -> tuple[RunFolder, dict[str, Any], FinetuneConf
     if not (path / "config.json").is_file():
         raise RunError(f"{path} holds no run: it has no config.json")
     record = read_json(path / "config.json")
-    if record.get("kind") != "finetune":
-        raise RunError(f"{path} is a {record.get('kind')} run; only fine-tuning runs are evaluated")
+    if not isinstance(record, dict) or not {"id", "kind", "config", "data"} <= record.keys():
+        raise RunError(f"{path} holds no run: its config.json is not of a run")
+    if record["kind"] != "finetune":
+        raise RunError(f"{path} is a {record['kind']} run; only fine-tuning runs are evaluated")
     if not folder.finished:
         raise RunError(f"the run in {path} has not finished; go on with it by --resume")
     return folder, record, validate(FinetuneConfig, record["config"], str(path / "config.json"))
 
 
-def run_evaluation(path: Path) -> dict[str, float]:
-    """Test a finished fine-tuning run anew from its weights; gives the aggregates by name."""
+def run_evaluation(path: Path, device: str) -> dict[str, float]:
+    """Test a finished fine-tuning run anew from its weights; gives the aggregates by name.
+
+    Args:
+        path: The run's folder.
+        device: Where to compute, whatever the run was trained on.
+    """
     folder, record, config = open_finetuning(path)
-    execution = choose_execution(config.training)
+    execution = choose_execution(config.training.model_copy(update={"device": device}))
     data = load_labelled(config)
+    check_same_data(data, record, path)
     network, _ = load_network(folder.weights)
     execution.place(network)
     summary = read_json(path / "summary.json")
@@ -168,6 +176,26 @@ def run_evaluation(path: Path) -> dict[str, float]:
     summary = evaluate_run(run, data, network, config, execution, summary)
     folder.finish(summary)
     return {name: math.nan if v is None else v for name, v in summary["test"].items()}
+
+
+def check_same_data(data: LoadedData, record: Mapping[str, Any], path: Path) -> None:
+    """Make sure that data are those of the run in `path`, which `record` describes.
+
+    Raises:
+        DataError: The split or the pixels differ.
+    """
+    before, now = record["data"][0], data.describe()
+    differing = [
+        word
+        for key, word in (("split", "split"), ("fingerprint", "pixels"))
+        if before.get(key) != now[key]
+    ]
+    if differing:
+        raise DataError(
+            f"the data of the run in {path} are not those it was trained on "
+            f"({' and '.join(differing)} differ), so that its test images may be among the "
+            f"training images; restore the dataset {now['name']!r} as it was"
+        )
 
 
 def probabilities_of(

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationError
 
+from ssl_registry.config.mistakes import describe
 from ssl_registry.config.strict import StrictModel
 from ssl_registry.errors import RunError, WeightsError
 from ssl_registry.files import read_json
@@ -73,6 +74,11 @@ def read_card(folder: Path) -> Card:
             hint = " (did you mean its subfolder weights?)" if (folder / "weights").is_dir() else ""
             raise WeightsError(f"{folder} holds no {name}, so it is no folder of weights{hint}")
     try:
-        return Card.model_validate(read_json(folder / CARD))
-    except (ValidationError, RunError) as error:
+        table = read_json(folder / CARD)
+    except RunError as error:
         raise WeightsError(f"the card {folder / CARD} is damaged: {error}") from error
+    try:
+        return Card.model_validate(table)
+    except ValidationError as error:
+        mistakes = "; ".join(describe(Card, table, error))
+        raise WeightsError(f"the card {folder / CARD} is damaged: {mistakes}") from error

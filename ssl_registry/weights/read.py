@@ -137,7 +137,17 @@ def load_network(folder: Path) -> tuple[SegmentationNetwork, Card]:
 
 
 def load_backbone(folder: Path) -> tuple[Backbone, Card]:
-    """Build the backbone of an exchange folder, with its weights, in eval mode."""
+    """Build the backbone of an exchange folder, with its weights, in eval mode.
+
+    This is the way to load a pre-trained encoder in code: the card says which backbone it is
+    and how images are normalised. Every kind of folder holds a backbone.
+
+    Returns:
+        The backbone, on the CPU, and the card (`mean`, `std`, `channels`, `image_size`, ...).
+
+    Raises:
+        WeightsError: The folder is missing or damaged, or the weights do not fit its card.
+    """
     weights = read_weights(folder)
     config = _component("backbone", weights.card.backbone, folder)
     backbone = build_backbone(config, weights.card.channels)

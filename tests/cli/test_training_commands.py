@@ -75,7 +75,11 @@ def test_evaluate_prints_an_aligned_table(monkeypatch: pytest.MonkeyPatch) -> No
     recorder = Recorder({"dice/lesion": 0.71234, "n": 156.0, "nothing": float("nan")})
     monkeypatch.setattr(api, "evaluate", recorder)
     result = invoke("evaluate", "runs/abc")
-    assert recorder.calls == [((Path("runs/abc"),), {})]
+    assert invoke("evaluate", "runs/abc", "--device", "cuda:1").exit_code == 0
+    assert recorder.calls == [
+        ((Path("runs/abc"),), {"device": "auto"}),
+        ((Path("runs/abc"),), {"device": "cuda:1"}),
+    ]
     assert result.stdout == (
         "METRIC       VALUE\ndice/lesion  0.7123\nn            156.0000\nnothing      nan\n"
     )
@@ -85,8 +89,10 @@ def test_predict_prints_what_it_wrote(monkeypatch: pytest.MonkeyPatch) -> None:
     recorder = Recorder([Path("masks/a.png"), Path("masks/b.png")])
     monkeypatch.setattr(api, "predict", recorder)
     result = invoke("predict", "weights", "a.png", "b.jpg", "--out", "masks")
-    ((args, _),) = recorder.calls
+    assert invoke("predict", "w", "a.png", "--out", "m", "--device", "cpu").exit_code == 0
+    (args, options), (_, given) = recorder.calls
     assert args == (Path("weights"), (Path("a.png"), Path("b.jpg")), Path("masks"))
+    assert (options, given) == ({"device": "auto"}, {"device": "cpu"})
     assert result.stdout == "masks/a.png\nmasks/b.png\n"
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import itertools
 import time
+import zlib
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -181,6 +182,21 @@ def test_clusters_of_a_dataset() -> None:
     assert dataset_clusters(data, []) == {}
     strict = Pictures(DatasetConfig(name="pictures"))
     with pytest.raises(DataError, match="second is damaged"):
+        dataset_clusters(strict, strict.samples())
+
+
+@pytest.mark.parametrize("error", [OSError("gone"), SyntaxError("broken PNG"), zlib.error("-3")])
+def test_what_a_reader_raises_is_the_file_s_fault(error: Exception) -> None:
+    class Damaged(Pictures):
+        def read_image(self, sample: Sample) -> Image:
+            if sample.id == "second":
+                raise error
+            return super().read_image(sample)
+
+    skipping = Damaged(DatasetConfig(name="pictures", skip_unreadable=True))
+    assert dataset_clusters(skipping, skipping.samples())["second"] == "second"
+    strict = Damaged(DatasetConfig(name="pictures"))
+    with pytest.raises(DataError, match=f"'second' .* cannot be read: {error}"):
         dataset_clusters(strict, strict.samples())
 
 

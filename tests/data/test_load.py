@@ -171,7 +171,7 @@ def test_no_epoch_of_pretraining_opens_an_image(
     folder.claim({"id": "test"}, resume=False)
     loop = Loop(job, run.training, run.seed, folder, execution)
     with no_image_file(busi, monkeypatch):
-        state = loop.train({}, resume=False)
+        state = loop.train({"config": {}}, resume=False)
     assert state.step == 8
     assert [row["epoch"] for row in folder.read_log()] == [1, 2]
 
@@ -196,7 +196,7 @@ def test_no_epoch_of_finetuning_opens_an_image(
     folder.claim({"id": "test"}, resume=False)
     loop = Loop(job, run.training, run.seed, folder, execution)
     with no_image_file(busi, monkeypatch):
-        state = loop.train({}, resume=False)
+        state = loop.train({"config": {}}, resume=False)
     assert state.step == 8
     assert all("validation/dice/lesion" in row for row in folder.read_log())
 

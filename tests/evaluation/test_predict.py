@@ -95,9 +95,28 @@ def test_unreadable_images_are_named(finetuned: Path, tmp_path: Path) -> None:
     half.write_bytes(good.read_bytes()[:500])
     for bad in (text, half, tmp_path / "missing.png", tmp_path):
         out = tmp_path / f"out-{bad.stem}"
-        with pytest.raises(DataError, match=f"{bad} cannot be read"):
+        with pytest.raises(DataError, match=f"cannot read the image {bad}"):
             predict(finetuned / "weights", [good, bad], out)
         assert sorted(path.name for path in out.iterdir()) == ["good.png", "good_overlay.png"]
+
+
+@pytest.mark.parametrize("gray", [True, False])
+def test_sixteen_bits_are_seen_as_their_upper_eight(
+    gray: bool, tmp_path: Path, finetuned: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded, card = predict_module.load_network(finetuned / "weights")
+    card = card.model_copy(update={"gray": gray, "channels": 1})
+    monkeypatch.setattr(predict_module, "load_network", lambda folder: (loaded, card))
+    seen = []
+    monkeypatch.setattr(
+        predict_module, "shrink_image", lambda image, *rest: seen.append(image) or small
+    )
+    small = np.zeros((1, card.image_size, card.image_size), np.uint8)
+    deep = np.random.default_rng(2).integers(0, 2**16, (20, 30), np.uint16)
+    PillowImage.fromarray(deep).save(tmp_path / "deep.png")
+    predict("unused", [tmp_path / "deep.png"], tmp_path / "out", device="cpu")
+    expected = (deep >> 8).astype(np.uint8)
+    np.testing.assert_array_equal(seen[0], expected if gray else np.dstack([expected] * 3))
 
 
 def test_images_whose_results_would_collide_are_refused(finetuned: Path, tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def test_a_skipped_step_leaves_no_trace(method: str, tmp_path: Path) -> None:
 
     module.after_step = note  # type: ignore[method-assign]
     loop = Loop(Blinding(module, {1}), config, 0, RunFolder(tmp_path), choose_execution(config))
-    assert loop.train({}, resume=False).skipped == 1
+    assert loop.train({"config": {}}, resume=False).skipped == 1
     for name, value in states[0].items():
         assert torch.equal(value, states[1][name]), name
         assert torch.isfinite(states[2][name]).all(), name

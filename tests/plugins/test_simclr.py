@@ -20,6 +20,7 @@ from ssl_registry import (
     Views,
     registry,
 )
+from ssl_registry.augment import Jitter, TwoViews, contrastive_chain
 from ssl_registry_simclr.loss import nt_xent
 from ssl_registry_simclr.method import SimCLR
 
@@ -232,6 +233,44 @@ def test_the_jitter_strength_scales_all_four() -> None:
     text = repr(pipeline)
     assert "brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1" in text
     assert "Blur" not in text and "Grayscale" in text
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("strength", [0.5, 1.0])
+def test_the_views_are_those_of_the_paper_s_chain(channels: int, strength: float) -> None:
+    config = registry.config_model("augmentation", "simclr")(jitter_strength=strength)
+    pipeline = registry.factory("augmentation", "simclr")(config, 32, channels)
+    chain = contrastive_chain(
+        32,
+        channels,
+        crop_scale=(0.08, 1.0),
+        crop_ratio=(3 / 4, 4 / 3),
+        flip=0.5,
+        jitter=Jitter(
+            brightness=strength * 0.8,
+            contrast=strength * 0.8,
+            saturation=strength * 0.8,
+            hue=strength * 0.2,
+            share=0.8,
+        ),
+        grayscale=0.2,
+        blur=0.5,
+        blur_sigma=(0.1, 2.0),
+    )
+    images = torch.rand(6, channels, 40, 40)
+    drawn = []
+    for views_of in (pipeline, TwoViews(chain)):
+        torch.manual_seed(5)
+        drawn.append(torch.stack(views_of(images).images))
+    assert torch.equal(*drawn)
+
+
+def test_a_strong_hue_is_allowed_if_it_is_scaled_down() -> None:
+    model = registry.config_model("augmentation", "simclr")
+    config = model(hue=0.8, jitter_strength=0.5)
+    assert "hue=0.4" in repr(registry.factory("augmentation", "simclr")(config, 32, 3))
+    with pytest.raises(ValidationError, match=r"at most 0\.5"):
+        model(hue=0.8)
 
 
 def test_the_default_method_names_the_augmentation_of_this_plugin() -> None:

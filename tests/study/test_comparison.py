@@ -10,6 +10,7 @@ import pytest
 
 from ssl_registry.config.experiment import ComparisonConfig
 from ssl_registry.config.load import apply_overrides
+from ssl_registry.errors import ConfigError
 from ssl_registry.evaluation.table import read_table
 from ssl_registry.report.comparison_report import ComparisonReport
 from ssl_registry.study import comparison
@@ -80,3 +81,16 @@ def test_two_arms_of_two_seeds_are_done_once(
             assert np.array_equal(mask, later_item.predictions[arm])
     assert first.summary["labelled images"] == 14
     assert first.summary["pre-training steps"] == 4
+
+
+@pytest.mark.parametrize("key", ["weights", "scope", "seed"])
+def test_what_the_comparison_decides_is_refused(
+    pretrain_table: dict[str, Any], finetune_table: dict[str, Any], tmp_path: Path, key: str
+) -> None:
+    value = {"weights": "somewhere", "scope": "encoder", "seed": 0}[key]
+    config = ComparisonConfig(
+        title="A tiny study", pretrain=pretrain_table, finetune={**finetune_table, key: value}
+    )
+    with pytest.raises(ConfigError, match=rf"finetune\.{key} "):
+        comparison.run_comparison(config, tmp_path / "study")
+    assert not (tmp_path / "study").exists()

@@ -5,6 +5,10 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import os
+import signal
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +21,17 @@ from torch import Tensor, nn
 from ssl_registry.config.experiment import OptimizerConfig, TrainingConfig
 from ssl_registry.errors import DataError, TrainingError
 from ssl_registry.interfaces.training import StepOutput, Trainable
+from ssl_registry.training import loop as loop_module
 from ssl_registry.training.device import Execution, choose_execution
+from ssl_registry.training.interruption import Interrupted
 from ssl_registry.training.job import Job
 from ssl_registry.training.loop import (
     Loop,
-    LoopState,
     ResumeWarning,
     steps_per_epoch,
     total_steps,
 )
+from ssl_registry.training.loop_state import LoopState
 from ssl_registry.training.monitoring import embedding_spread
 from ssl_registry.training.run_folder import RunFolder
 
@@ -85,7 +91,7 @@ def config(**changes: Any) -> TrainingConfig:
 def train(job: Job, run: Path, *, resume: bool = False, **changes: Any) -> LoopState:
     run.mkdir(exist_ok=True)
     loop = Loop(job, config(**changes), 3, RunFolder(run), execution())
-    return loop.train({}, resume=resume)
+    return loop.train({"config": {"seed": 3}}, resume=resume)
 
 
 def state_of(job: TinyJob) -> dict[str, Tensor]:
@@ -111,6 +117,97 @@ def test_rows_hold_the_means_of_the_epoch(tmp_path: Path) -> None:
         assert row["twice"] == pytest.approx(2 * row["loss"])
     # The rate of the last of nine steps: 0.1 (1 + cos(8 pi / 9)) / 2.
     assert rows[-1]["learning_rate"] == pytest.approx(0.05 * (1 + math.cos(8 * math.pi / 9)))
+
+
+class Gauges(TinyJob):
+    """Reports `odd` in odd steps alone, and `bad` with a value that is not finite in step 1."""
+
+    def step(self, indices: NDArray[np.int64]) -> StepOutput:
+        number = len(self.seen)
+        scalars = {"odd": torch.tensor(float(number))} if number % 2 else {}
+        bad = torch.tensor([2.0, math.nan, 4.0, math.inf, math.inf, -math.inf][number])
+        return StepOutput(super().step(indices).loss, {**scalars, "bad": bad})
+
+
+def test_scalars_are_averaged_over_the_steps_that_have_them(tmp_path: Path) -> None:
+    train(Gauges(), tmp_path, epochs=2, checkpoint_seconds=0)
+    first, second = RunFolder(tmp_path).read_log()
+    assert (first["odd"], first["bad"]) == (1, 3)
+    assert second["odd"] == 4
+    assert "bad" not in second
+
+
+def test_observers_are_told_the_config_of_the_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[set[str]] = []
+
+    def started(_: object, config: Mapping[str, Any]) -> None:
+        told.append(set(config))
+
+    monkeypatch.setattr(loop_module.Observers, "started", started)
+    loop = Loop(TinyJob(), config(), 3, RunFolder(tmp_path), execution())
+    loop.train({"id": "x", "config": {"seed": 3, "method": {}}}, resume=False)
+    assert told == [{"seed", "method"}]
+
+
+class Signalled(TinyJob):
+    """Is sent SIGINT in step `at`."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__()
+        self._at = at
+
+    def step(self, indices: NDArray[np.int64]) -> StepOutput:
+        if len(self.seen) == self._at:
+            os.kill(os.getpid(), signal.SIGINT)
+        return super().step(indices)
+
+
+@pytest.mark.parametrize("at", [4, 8])
+def test_an_interrupt_is_heard_in_every_step_and_also_the_last(tmp_path: Path, at: int) -> None:
+    with pytest.raises(Interrupted, match=rf"after step {at + 1} of 9.*--resume"):
+        train(Signalled(at), tmp_path)
+    assert [path.name for path in (tmp_path / "checkpoint").iterdir()] == [f"step-{at + 1:09d}"]
+    resumed = TinyJob()
+    assert train(resumed, tmp_path, resume=True).step == 9
+    assert len(resumed.seen) == 8 - at
+
+
+def test_an_interrupt_while_the_last_checkpoint_is_written_is_heard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = loop_module.save_checkpoint
+
+    def interrupted(*arguments: Any) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        save(*arguments)
+
+    monkeypatch.setattr(loop_module, "save_checkpoint", interrupted)
+    with pytest.raises(Interrupted, match="after step 9 of 9"):
+        train(TinyJob(), tmp_path)
+
+
+class Slow(Signalled):
+    """Takes 50 ms a step."""
+
+    def step(self, indices: NDArray[np.int64]) -> StepOutput:
+        time.sleep(0.05)
+        return super().step(indices)
+
+
+def test_time_and_memory_count_all_processes_of_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop_module, "peak_memory", lambda: 700)
+    with pytest.raises(Interrupted):
+        train(Slow(5), tmp_path)
+    monkeypatch.setattr(loop_module, "peak_memory", lambda: 300)
+    state = train(Slow(99), tmp_path, resume=True)
+    assert state.peak_memory == 700
+    assert 0.45 <= state.seconds <= state.wall_seconds
+    again = train(TinyJob(), tmp_path, resume=True)
+    assert (again.wall_seconds, again.peak_memory) == (state.wall_seconds, 700)
 
 
 def test_a_run_may_end_in_mid_epoch(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ssl_registry.config.experiment import OptimizerConfig
-from ssl_registry.interfaces.training import ParameterGroup, Trainable
+from ssl_registry.interfaces.training import ParameterGroup, Trainable, decay_groups
 from ssl_registry.training.optimizer import ScheduledOptimizer
 from ssl_registry.training.schedule import Schedule
 
@@ -47,6 +47,21 @@ def test_biases_and_norms_are_not_decayed() -> None:
     torch.testing.assert_close(module.layer.weight, before * (1 - 0.1 * 0.5))
     assert torch.equal(module.layer.bias, torch.ones(2))
     assert torch.equal(module.norm.weight, torch.ones(2))
+
+
+@pytest.mark.parametrize("everything", [True, False])
+@pytest.mark.parametrize("scheduled", [True, False])
+def test_decay_groups(everything: bool, scheduled: bool) -> None:
+    module = Plain()
+    decayed, spared = decay_groups(
+        module.parameters(), biases_and_norms=everything, scheduled=scheduled
+    )
+    vectors = [module.layer.bias, module.norm.weight, module.norm.bias]
+    assert [decayed.weight_decay, spared.weight_decay] == [True, False]
+    assert [decayed.scheduled, spared.scheduled] == [scheduled] * 2
+    expected = [module.layer.weight, *vectors] if everything else [module.layer.weight]
+    assert [id(p) for p in decayed.parameters] == [id(p) for p in expected]
+    assert [id(p) for p in spared.parameters] == [id(p) for p in ([] if everything else vectors)]
 
 
 def test_groups_have_their_own_rates() -> None:

@@ -2,15 +2,20 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ssl_registry import api
-from ssl_registry.errors import RunError
-from ssl_registry.training.run_folder import RunFolder, check_possible
+from ssl_registry.errors import ConfigError, RunError
+from ssl_registry.training.run import Run, holding
+from ssl_registry.training.run_folder import RunFolder, check_possible, write_new_json
 
 RECORD = {"id": "0123456789ab", "kind": "pretrain"}
 
@@ -89,3 +94,114 @@ def test_an_impossible_place_is_refused_before_anything_is_cached(
     with pytest.raises(RunError, match="cannot be made"):
         start(table, impossible)
     assert not private_cache.exists()
+
+
+CLAIM = """
+import sys
+from pathlib import Path
+from ssl_registry.training.run_folder import RunFolder
+folder = RunFolder(Path(sys.argv[1]))
+folder.claim({"id": "0123456789ab", "kind": "pretrain"}, resume=True)
+print("claimed", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that runs the run in `tmp_path / "run"`."""
+    with subprocess.Popen(
+        [sys.executable, "-c", CLAIM, str(tmp_path / "run")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "claimed\n"
+        yield process
+        process.kill()
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_folder_is_run_by_one_process_until_it_is_killed(
+    other: subprocess.Popen[str], tmp_path: Path, resume: bool
+) -> None:
+    folder = RunFolder(tmp_path / "run")
+    with pytest.raises(RunError, match=r"being run by another process|this very run"):
+        folder.claim(RECORD, resume=resume)
+    if resume:
+        with pytest.raises(RunError, match="being run by another process"):
+            folder.claim(RECORD, resume=True)
+    os.kill(other.pid, signal.SIGKILL)
+    other.wait()
+    folder.claim(RECORD, resume=True)
+    folder.release()
+
+
+def test_a_finished_run_needs_no_lock(other: subprocess.Popen[str], tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.finish({"steps": 1})
+    folder.claim(RECORD, resume=True)
+
+
+def test_the_folder_is_free_again_after_the_block(tmp_path: Path) -> None:
+    for resume in (False, True):
+        run = Run("pretrain", RunFolder(tmp_path / "run"), dict(RECORD))
+        run.folder.claim(RECORD, resume=resume)
+        with pytest.raises(RunError, match="another process"):
+            RunFolder(tmp_path / "run").claim(RECORD, resume=True)
+        with pytest.raises(ZeroDivisionError), holding(run):
+            _ = 1 / 0
+    claim_of(tmp_path / "run")
+
+
+def test_a_config_is_written_once(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    assert write_new_json(path, {"id": 1})
+    assert not write_new_json(path, {"id": 2})
+    assert json.loads(path.read_text()) == {"id": 1}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_config_is_written_without_hard_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def link(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "link", link)
+    assert write_new_json(tmp_path / "config.json", {"id": 1})
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+
+
+def mistake(run: Run) -> None:
+    with pytest.raises(ConfigError), holding(run):
+        raise ConfigError("one view is too few")
+
+
+def test_a_mistake_gives_a_new_folder_back(tmp_path: Path) -> None:
+    run = Run("pretrain", RunFolder(tmp_path / "run"), dict(RECORD))
+    run.folder.claim(RECORD, resume=False)
+    (run.folder.path / "split.csv").write_text("")
+    mistake(run)
+    assert not (tmp_path / "run").exists()
+    run.folder.claim({**RECORD, "id": "mended"}, resume=False)
+
+
+@pytest.mark.parametrize("kept", ["log", "checkpoint", "resumed", "foreign"])
+def test_a_mistake_takes_nothing_that_was_there(tmp_path: Path, kept: str) -> None:
+    run = Run("pretrain", RunFolder(tmp_path / "run"), dict(RECORD))
+    run.folder.claim(RECORD, resume=False)
+    if kept == "log":
+        run.folder.log({"step": 1})
+    elif kept == "checkpoint":
+        (run.folder.checkpoints / "step-000000001").mkdir(parents=True)
+    elif kept == "resumed":
+        run.folder.release()
+        run = Run("pretrain", RunFolder(tmp_path / "run"), dict(RECORD))
+        run.folder.claim(RECORD, resume=True)
+    else:
+        (run.folder.path / "notes.txt").write_text("")
+    mistake(run)
+    assert (run.folder.path / "config.json").exists() == (kept != "foreign")
+    assert (run.folder.path / "notes.txt").exists() == (kept == "foreign")

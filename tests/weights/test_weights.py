@@ -269,6 +269,19 @@ def test_damage_is_named(encoder: Path, damage: Any, message: str) -> None:
     assert str(encoder) in str(caught.value)
 
 
+def test_a_damaged_card_is_described_in_one_line(encoder: Path) -> None:
+    for damage, expected in (
+        (wrong_card, ("content: must be", "channels: must be", "backbone: is missing")),
+        (list_card, ("must be a table",)),
+    ):
+        damage(encoder)
+        with pytest.raises(WeightsError) as caught:
+            read_weights(encoder)
+        message = str(caught.value)
+        assert all(words in message for words in expected)
+        assert "\n" not in message and "http" not in message
+
+
 def test_the_run_folder_given_in_place_of_its_weights(finetuned: Path) -> None:
     with pytest.raises(WeightsError, match="did you mean its subfolder weights"):
         read_weights(finetuned)

@@ -1,0 +1,135 @@
+"""Reading one picture file completely, as luma, as RGB or as a binary mask."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
+from PIL import ImageChops
+
+from ssl_registry.errors import DataError
+
+UNREADABLE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    struct.error,
+    zlib.error,
+    PillowImage.DecompressionBombError,
+    PillowImage.DecompressionBombWarning,
+)
+"""What Pillow raises for files that are missing or damaged, or are no pictures."""
+
+_MASK_LEVEL = 127
+
+
+def read_luma(path: Path) -> NDArray[np.uint8]:
+    """Read a picture of any colour mode as luma, uint8 `[H, W]`; of 16 bits the upper 8 count.
+
+    Raises:
+        DataError: It cannot be decoded to its last pixel; names the file.
+    """
+    with _decoded(path) as picture:
+        if picture.mode == "L":
+            return np.array(picture)
+        if _is_deep(picture):
+            return _high_byte(picture)
+        return np.array(_opaque(picture).convert("L"))
+
+
+def read_rgb(path: Path) -> NDArray[np.uint8]:
+    """Read a picture of any colour mode as RGB, uint8 `[H, W, 3]`; of 16 bits the upper 8 count.
+
+    Alpha is ignored: colours under transparent pixels are kept.
+
+    Raises:
+        DataError: It cannot be decoded to its last pixel; names the file.
+    """
+    with _decoded(path) as picture:
+        if _is_deep(picture):
+            return np.repeat(_high_byte(picture)[..., np.newaxis], 3, axis=2)
+        return np.array(_opaque(picture))
+
+
+def read_binary_mask(path: Path) -> NDArray[np.bool_]:
+    """Read a mask picture of any colour mode as bool `[H, W]`.
+
+    A pixel is foreground where its brightest colour channel is above 127 of 255: gray-valued
+    edges are cut in the middle, a mask drawn in one colour counts, and alpha is ignored because
+    some masks are RGBA and opaque everywhere.
+
+    Raises:
+        DataError: It cannot be decoded, or holds values but none above 127 (such as a mask
+            of 0 and 1, which would silently vanish); names the file.
+    """
+    with _decoded(path) as picture:
+        values = _brightest(picture)
+    mask: NDArray[np.bool_] = values > _MASK_LEVEL
+    if not mask.any() and values.any():
+        raise DataError(
+            f"the mask {path} has values up to {values.max()} but none above {_MASK_LEVEL}; "
+            "write its foreground as 255"
+        )
+    return mask
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """Width and height of a picture, px, from its header alone.
+
+    Raises:
+        DataError: It has no readable header; names the file.
+    """
+    with _opened(path) as picture:
+        return picture.size
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[PillowImage.Image]:
+    """A picture of which only the header is read; errors, also of the block, name the file."""
+    try:
+        with PillowImage.open(path) as picture:
+            yield picture
+    except UNREADABLE as error:
+        reason = error if str(error) else type(error).__name__
+        raise DataError(f"cannot read the image {path}: {reason}") from error
+
+
+@contextmanager
+def _decoded(path: Path) -> Iterator[PillowImage.Image]:
+    """A picture with its pixels."""
+    with _opened(path) as picture:
+        # numpy would take a truncated picture for an object and not raise.
+        picture.load()
+        yield picture
+
+
+def _brightest(picture: PillowImage.Image) -> NDArray[np.uint8]:
+    """The brightest colour channel of each pixel, `[H, W]`."""
+    if _is_deep(picture):
+        return _high_byte(picture)
+    if picture.mode in ("1", "L"):
+        return np.array(picture.convert("L"))
+    red, green, blue = _opaque(picture).split()
+    return np.array(ImageChops.lighter(ImageChops.lighter(red, green), blue))
+
+
+def _opaque(picture: PillowImage.Image) -> PillowImage.Image:
+    """The picture as RGB without its alpha; colours under transparent pixels are kept."""
+    # Only by way of RGBA does Pillow take transparent palettes without a warning.
+    return (picture.convert("RGBA") if picture.mode == "P" else picture).convert("RGB")
+
+
+def _is_deep(picture: PillowImage.Image) -> bool:
+    """Whether it is a 16-bit gray picture, which Pillow would clip at 255."""
+    return picture.mode.startswith("I")
+
+
+def _high_byte(picture: PillowImage.Image) -> NDArray[np.uint8]:
+    return (np.asarray(picture).astype(np.int64) >> 8).astype(np.uint8)
