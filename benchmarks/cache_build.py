@@ -1,6 +1,6 @@
 """Build the BUSI cache and, in turn, do the same work in a plain single-thread Pillow loop.
 
-    python benchmarks/cache_build.py --data DIR [--repeats 3]
+    python benchmarks/cache_build.py --data ../shared/data --repeats 5
 
 Both decode every image and mask, shrink the images antialiased to 64 px, and unite and shrink the
 masks. Wall time depends on what else the machine does; CPU time says how much work was done.
@@ -74,10 +74,10 @@ def row(name: str, times: Sequence[Times], images: int) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Time the building of the BUSI cache.")
-    parser.add_argument("--data", type=Path, required=True, help="Folder of the BUSI release.")
+    parser.add_argument("--data", type=Path, required=True, help="folder that holds busi/")
     parser.add_argument("--repeats", type=int, default=3, help="Builds of each kind.")
     arguments = parser.parse_args()
-    table = {"name": "busi", "root": arguments.data}
+    table = {"name": "busi", "root": arguments.data / "busi"}
     dataset = build_dataset(validate(config_model("dataset", "busi"), table, "--data"))
     samples = dataset.samples()
     plain_loop(samples)  # so that the files are in the system's cache for both

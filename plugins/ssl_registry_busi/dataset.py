@@ -66,6 +66,7 @@ class BusiDataset(Dataset):
         super().__init__(config)
         self._root = config.root.expanduser()
         self._skip_unreadable = config.skip_unreadable
+        self._sizes: dict[str, tuple[int, int]] = {}
 
     def samples(self) -> Sequence[Sample]:
         """All images by class and number; lists the folders but opens no file.
@@ -84,7 +85,9 @@ class BusiDataset(Dataset):
 
     def read_image(self, sample: Sample) -> Image:
         """Luma, uint8 `[H, W]`."""
-        return read_luma(sample.files[0])
+        image = read_luma(sample.files[0])
+        self._sizes[sample.id] = (image.shape[1], image.shape[0])
+        return image
 
     def read_mask(self, sample: Sample) -> Mask:
         """The union of the image's masks, uint8 `[H, W]` of 0 and 1.
@@ -98,7 +101,9 @@ class BusiDataset(Dataset):
                 f"the image {image} has no mask {image.stem}_mask{image.suffix} beside it; "
                 "every image of the release has one, so copy the release again"
             )
-        width, height = picture_size(image)
+        # Whoever reads both has decoded the image just before; its header is not read again.
+        known = self._sizes.get(sample.id)
+        width, height = known if known is not None else picture_size(image)
         union = np.zeros((height, width), np.uint8)
         for path in masks:
             mask = read_binary_mask(path)

@@ -114,7 +114,9 @@ def _brightest(picture: PillowImage.Image) -> NDArray[np.uint8]:
     """The brightest colour channel of each pixel, `[H, W]`."""
     if _is_deep(picture):
         return _high_byte(picture)
-    if picture.mode in ("1", "L"):
+    if picture.mode == "L":
+        return np.array(picture)
+    if picture.mode == "1":
         return np.array(picture.convert("L"))
     red, green, blue = _opaque(picture).split()
     return np.array(ImageChops.lighter(ImageChops.lighter(red, green), blue))

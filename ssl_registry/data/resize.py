@@ -54,5 +54,7 @@ def _at_least_half(plane: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
 
 def _share(plane: NDArray[np.bool_], size: int) -> NDArray[np.float32]:
     """Share of the native pixels in each stored pixel that belong to `plane`, in [0, 1]."""
+    if not plane.any():
+        return np.zeros((size, size), np.float32)
     picture = PillowImage.fromarray(plane.astype(np.float32))
     return np.asarray(picture.resize((size, size), PillowImage.Resampling.BOX))

@@ -45,8 +45,8 @@ DECIDED = frozenset({"weights", "scope", "seed"})
 def run_comparison(config: ComparisonConfig, out: Path) -> Path:
     """Run, or finish, the comparison in folder `out`; gives the path of its report.
 
-    Each run has its own folder in `out`; a run that is there is not done again. The pictures of
-    the report are also written as `gallery.png`.
+    Each run has its own folder in `out`; a run that is there is not done again. Every
+    other picture of the report is also written into `gallery.png`.
 
     Raises:
         ConfigError: The fine-tuning sets what the comparison decides: weights, scope or seed.
@@ -68,7 +68,7 @@ def run_comparison(config: ComparisonConfig, out: Path) -> Path:
     report = _report(config, pretraining, runs, time.monotonic() - started)
     path = out / "report.html"
     write_comparison_report(path, report)
-    write_bytes(out / "gallery.png", figure_png(gallery_figure(report.gallery)))
+    write_bytes(out / "gallery.png", figure_png(gallery_figure(report.gallery[::2])))
     for sentence in headlines(report):
         say(sentence, sys.stdout)
     return path

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,10 +28,9 @@ from ssl_registry.progress import say
 from ssl_registry.training.device import Execution, choose_execution
 from ssl_registry.training.job import Job
 from ssl_registry.training.loop import Loop, total_steps
-from ssl_registry.training.monitoring import peak_memory
 from ssl_registry.training.pretrain import check_image_size
 from ssl_registry.training.randomness import seed_torch
-from ssl_registry.training.run import check_place, start_run
+from ssl_registry.training.run import Run, check_place, holding, start_run
 from ssl_registry.training.testing import (
     evaluate_run,
     load_labelled,
@@ -138,38 +136,45 @@ def run_finetuning(config: FinetuneConfig, out: Path | None, *, resume: bool) ->
     steps = total_steps(len(labelled), config.training)
     task = build_finetuning(config, data, steps)
     run = start_run("finetune", config, [data], execution, out, resume=resume, weights=digest)
-    if run.folder.finished:
-        return run.folder.path
-    job = FinetuneJob(task, data, labelled, config, execution)
-    started = time.monotonic()
-    loop = Loop(job, config.training, config.seed, run.folder, execution)
-    state = loop.train(run.record, resume=resume)
-    job.take_best()
-    summary: dict[str, Any] = {
-        "steps": state.step,
-        "epochs": state.step / loop.steps_per_epoch,
-        "labelled_images": len(labelled),
-        "labelled_digest": _digest([data.samples[place].id for place in labelled]),
-        "best_validation": dict(job.numbers()),
-        "skipped_steps": state.skipped,
-        "training_seconds": state.seconds,
-        "wall_seconds": time.monotonic() - started,
-        "peak_memory_bytes": peak_memory(),
-    }
+    with holding(run):
+        if run.folder.finished:
+            return run.folder.path
+        job = FinetuneJob(task, data, labelled, config, execution)
+        loop = Loop(job, config.training, config.seed, run.folder, execution)
+        state = loop.train(run.record, resume=resume)
+        job.take_best()
+        summary = {
+            "steps": state.step,
+            "epochs": state.step / loop.steps_per_epoch,
+            "labelled_images": len(labelled),
+            "labelled_digest": _digest([data.samples[place].id for place in labelled]),
+            "best_validation": dict(job.numbers()),
+            "skipped_steps": state.skipped,
+            "training_seconds": state.seconds,
+            "wall_seconds": state.wall_seconds,
+            "peak_memory_bytes": state.peak_memory,
+        }
+        summary = _finish(run, data, task.predictor, config, execution, summary)
+        loop.finished(summary)
+    return run.folder.path
+
+
+def _finish(
+    run: Run,
+    data: LoadedData,
+    network: SegmentationNetwork,
+    config: FinetuneConfig,
+    execution: Execution,
+    summary: dict[str, Any],
+) -> dict[str, Any]:
+    """Write the weights, test them, and close the run; gives the summary with its scores."""
     info = data.dataset.info
     write_network(
-        run.folder.weights,
-        task.predictor,
-        config,
-        info.classes,
-        info.exclusive,
-        run.record,
-        summary,
+        run.folder.weights, network, config, info.classes, info.exclusive, run.record, summary
     )
-    summary = evaluate_run(run, data, task.predictor, config, execution, summary)
+    summary = evaluate_run(run, data, network, config, execution, summary)
     run.folder.finish(summary)
-    loop.finished(summary)
-    return run.folder.path
+    return summary
 
 
 def labelled_places(data: LoadedData, config: FinetuneConfig) -> NDArray[np.int64]:
