@@ -169,7 +169,9 @@ def test_console_script() -> None:
 
 def test_ctrl_c_in_a_training_says_how_to_go_on(tmp_path: Path) -> None:
     code = (
-        "import sys, time\n"
+        "import signal, sys, time\n"
+        # A run started in the background of a script would ignore the signal.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from ssl_registry import api\n"
         "def pretrain(*args, **kwargs):\n"
         "    print('started', flush=True)\n"

@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -291,18 +292,24 @@ def test_error_is_told_at_once(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> Non
     assert len(toy.reads) < 100
 
 
-@pytest.fixture
+@contextmanager
 def small_files() -> Iterator[None]:
-    """A real limit of the system on the size of files, as a disk without room has."""
+    """A real limit of the system on the size of files, as a disk without room has.
+
+    It also holds for a file that the test run itself prints to, so it must end within the test.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (3000, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_no_room_for_the_cache(toy: Toy, private_cache: Path, small_files: None) -> None:
+def test_no_room_for_the_cache(toy: Toy, private_cache: Path) -> None:
     settings = CacheSettings(64, 1, masks=True)
-    with pytest.raises(RunError, match=r"cannot write .*File too large; set SSL_REGISTRY_CACHE"):
+    message = r"cannot write .*File too large; set SSL_REGISTRY_CACHE"
+    with pytest.raises(RunError, match=message), small_files():
         open_cache(toy, toy.samples(), settings)
     assert left_behind(private_cache) == []
 

@@ -11,8 +11,13 @@ from ssl_registry.training.interruption import StopRequest
 
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[None]:
-    """Put the handlers back after the test."""
+    """Start from Python's own handlers and put back what was there.
+
+    A test run in the background of a script inherits an ignored SIGINT.
+    """
     kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     yield
     for number, handler in kept.items():
         signal.signal(number, handler)
