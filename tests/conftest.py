@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,12 @@ import pytest
 from PIL import Image as PillowImage
 
 REQUIRE_VARIABLE = "SSL_REGISTRY_REQUIRE_DATA"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Take Ctrl-C also where a script runs the tests in the background, ignoring it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
