@@ -413,3 +413,16 @@ def test_cache_root_follows_the_environment(
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     assert cache_root() == tmp_path / "home" / ".cache" / "ssl_registry"
+
+
+@pytest.mark.parametrize("waiting", [1, 3000, 20000])
+def test_every_sample_is_stored_once_however_they_are_dealt_out(
+    toy: Toy, monkeypatch: pytest.MonkeyPatch, waiting: int
+) -> None:
+    monkeypatch.setattr("ssl_registry.data.cache_writer.WAITING_BYTES", waiting)
+    samples = (toy.samples() * 8)[:21]
+    cache = open_cache(toy, samples, SETTINGS)
+    assert len(cache.images) == len(samples) == len(toy.reads)
+    for sample, stored in zip(samples, cache.images, strict=True):
+        expected = shrink_image(Toy.read_image(toy, sample), SETTINGS.size, SETTINGS.channels)
+        np.testing.assert_array_equal(stored, expected)
