@@ -30,7 +30,7 @@ from ssl_registry.interfaces.training import StepOutput
 from ssl_registry.training.device import choose_execution
 from ssl_registry.training.job import Job
 from ssl_registry.training.loop import Loop, steps_per_epoch, total_steps
-from ssl_registry.training.pretrain import PretrainJob, build_job, build_trunk, with_augmentation
+from ssl_registry.training.pretrain import PretrainJob, build_job, build_trunk
 from ssl_registry.training.run_folder import RunFolder
 
 
@@ -94,7 +94,7 @@ def main() -> None:
             "precision": options.precision,
         },
     }
-    config = with_augmentation(validate(PretrainConfig, table, "the benchmark"))
+    config = validate(PretrainConfig, table, "the benchmark")
     execution = choose_execution(config.training)
     pool = load_pool(config.data, config.parts, size=config.stored_size, channels=config.channels)
     steps = total_steps(len(pool), config.training)

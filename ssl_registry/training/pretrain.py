@@ -16,6 +16,7 @@ from ssl_registry.build import (
     build_method,
 )
 from ssl_registry.config.experiment import PretrainConfig
+from ssl_registry.config.model import ComponentConfig
 from ssl_registry.data.pool import ImagePool, load_pool
 from ssl_registry.errors import ConfigError
 from ssl_registry.interfaces.augmentation import Augmentation, Views
@@ -23,7 +24,6 @@ from ssl_registry.interfaces.method import Method, MethodContext, PretrainBatch
 from ssl_registry.interfaces.training import StepOutput
 from ssl_registry.nn.normalization import Normalize
 from ssl_registry.nn.trunk import Trunk
-from ssl_registry.registry import config_model
 from ssl_registry.training.device import Execution, choose_execution
 from ssl_registry.training.job import Job
 from ssl_registry.training.loop import Loop, total_steps
@@ -73,20 +73,15 @@ class PretrainJob(Job):
         return output
 
 
-def with_augmentation(config: PretrainConfig) -> PretrainConfig:
-    """The config with its augmentation filled in from the method's default.
+def augmentation_of(config: PretrainConfig) -> ComponentConfig:
+    """The config's augmentation, which validation fills in from the method's default.
 
     Raises:
         ConfigError: The config names none and the method has no default.
     """
-    if config.augmentation is not None:
-        return config
-    name = config.method.default_augmentation
-    if not name:
+    if config.augmentation is None:
         raise ConfigError(f"method {config.method.name!r} has no default augmentation; name one")
-    return config.model_copy(
-        update={"augmentation": config_model("augmentation", name).model_validate({"name": name})}
-    )
+    return config.augmentation
 
 
 def build_trunk(config: PretrainConfig) -> Trunk:
@@ -112,7 +107,7 @@ def check_image_size(size: int, name: str, minimum: int) -> None:
 
 def run_pretraining(config: PretrainConfig, out: Path | None, *, resume: bool) -> Path:
     """Pre-train and write weights and report; gives the run's folder."""
-    config = with_augmentation(config)
+    augmentation_of(config)  # before anything is cached
     execution = choose_execution(config.training)
     check_place(out)
     trunk = build_trunk(config)
@@ -146,9 +141,7 @@ def run_pretraining(config: PretrainConfig, out: Path | None, *, resume: bool) -
 def build_job(
     config: PretrainConfig, trunk: Trunk, pool: ImagePool, steps: int, execution: Execution
 ) -> PretrainJob:
-    """The job of a config whose augmentation is filled in, around the trunk it trains."""
-    if config.augmentation is None:
-        raise ConfigError("no augmentation is named")
+    """The job of a config, around the trunk it trains."""
     context = MethodContext(
         num_images=len(pool),
         total_steps=steps,
@@ -161,7 +154,7 @@ def build_job(
     seed_torch(config.seed, "method")
     return PretrainJob(
         method=build_method(config.method, trunk, context),
-        augmentation=build_augmentation(config.augmentation, config.image_size, stored),
+        augmentation=build_augmentation(augmentation_of(config), config.image_size, stored),
         pool=pool,
         normalize=Normalize(*config.normalization.for_channels(config.channels)),
         execution=execution,

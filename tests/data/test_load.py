@@ -22,7 +22,7 @@ from ssl_registry.registry import config_model
 from ssl_registry.training.device import choose_execution
 from ssl_registry.training.finetune import FinetuneJob, build_finetuning, labelled_places
 from ssl_registry.training.loop import Loop, total_steps
-from ssl_registry.training.pretrain import build_job, build_trunk, with_augmentation
+from ssl_registry.training.pretrain import build_job, build_trunk
 from ssl_registry.training.run_folder import RunFolder
 from ssl_registry.training.testing import load_labelled
 
@@ -163,7 +163,7 @@ def test_no_epoch_of_pretraining_opens_an_image(
         "data": [{"name": "busi", "root": busi}],
         "training": TRAINING,
     }
-    run = with_augmentation(validate(PretrainConfig, table, "the test"))
+    run = validate(PretrainConfig, table, "the test")
     execution = choose_execution(run.training)
     pool = load_pool(run.data, run.parts, size=run.stored_size, channels=run.channels)
     job = build_job(run, build_trunk(run), pool, total_steps(len(pool), run.training), execution)
