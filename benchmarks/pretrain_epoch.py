@@ -21,8 +21,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ssl_registry.config.experiment import PretrainConfig
 from ssl_registry.config.load import validate
+from ssl_registry.config.pretrain import PretrainConfig
 from ssl_registry.data.pool import load_pool
 from ssl_registry.interfaces.augmentation import Views
 from ssl_registry.interfaces.method import PretrainBatch

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from ssl_registry.config.augmentation import (
         ContrastiveAugmentationConfig as ContrastiveAugmentationConfig,
     )
-    from ssl_registry.config.experiment import FinetuneConfig as FinetuneConfig
-    from ssl_registry.config.experiment import PretrainConfig as PretrainConfig
+    from ssl_registry.config.finetune import FinetuneConfig as FinetuneConfig
+    from ssl_registry.config.folder import FolderDatasetConfig as FolderDatasetConfig
     from ssl_registry.config.model import ComponentConfig as ComponentConfig
     from ssl_registry.config.model import DatasetConfig as DatasetConfig
     from ssl_registry.config.model import MethodConfig as MethodConfig
     from ssl_registry.config.model import component as component
+    from ssl_registry.config.pretrain import PretrainConfig as PretrainConfig
     from ssl_registry.config.split import SplitConfig as SplitConfig
     from ssl_registry.config.strict import StrictModel as StrictModel
     from ssl_registry.data.pictures import picture_size as picture_size
@@ -48,8 +49,11 @@ if TYPE_CHECKING:
     from ssl_registry.interfaces.backbone import Backbone as Backbone
     from ssl_registry.interfaces.dataset import Dataset as Dataset
     from ssl_registry.interfaces.dataset import DatasetInfo as DatasetInfo
+    from ssl_registry.interfaces.dataset import Download as Download
+    from ssl_registry.interfaces.dataset import FolderDataset as FolderDataset
     from ssl_registry.interfaces.dataset import Image as Image
     from ssl_registry.interfaces.dataset import Mask as Mask
+    from ssl_registry.interfaces.dataset import Release as Release
     from ssl_registry.interfaces.dataset import Sample as Sample
     from ssl_registry.interfaces.decoder import Decoder as Decoder
     from ssl_registry.interfaces.method import Method as Method
@@ -74,8 +78,10 @@ if TYPE_CHECKING:
 _HOME = {
     "api": ("create", "evaluate", "finetune", "predict", "pretrain"),
     "config.augmentation": ("ContrastiveAugmentationConfig",),
-    "config.experiment": ("FinetuneConfig", "PretrainConfig"),
+    "config.finetune": ("FinetuneConfig",),
+    "config.folder": ("FolderDatasetConfig",),
     "config.model": ("ComponentConfig", "DatasetConfig", "MethodConfig", "component"),
+    "config.pretrain": ("PretrainConfig",),
     "config.split": ("SplitConfig",),
     "config.strict": ("StrictModel",),
     "data.pictures": ("picture_size", "read_binary_mask", "read_luma", "read_rgb"),
@@ -95,7 +101,16 @@ _HOME = {
     ),
     "interfaces.augmentation": ("Augmentation", "Views"),
     "interfaces.backbone": ("Backbone",),
-    "interfaces.dataset": ("Dataset", "DatasetInfo", "Image", "Mask", "Sample"),
+    "interfaces.dataset": (
+        "Dataset",
+        "DatasetInfo",
+        "Download",
+        "FolderDataset",
+        "Image",
+        "Mask",
+        "Release",
+        "Sample",
+    ),
     "interfaces.decoder": ("Decoder",),
     "interfaces.method": ("Method", "MethodContext", "PretrainBatch"),
     "interfaces.task": ("SegmentationBatch", "Task", "TaskContext"),

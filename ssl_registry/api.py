@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from ssl_registry.build import create as create
-from ssl_registry.config.experiment import FinetuneConfig, PretrainConfig
+from ssl_registry.config.finetune import FinetuneConfig
 from ssl_registry.config.load import validate
+from ssl_registry.config.pretrain import PretrainConfig
 
 Model = TypeVar("Model", bound=BaseModel)
 

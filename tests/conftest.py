@@ -38,6 +38,12 @@ def private_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def no_data_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where data lie is told by each test, not by the machine it runs on."""
+    monkeypatch.delenv("SSL_REGISTRY_DATA", raising=False)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from ssl_registry import ConfigError, DataError, DeviceError, evaluate, finetune, pretrain
-from ssl_registry.config.experiment import PretrainConfig
 from ssl_registry.config.load import apply_overrides
+from ssl_registry.config.pretrain import PretrainConfig
 
 
 def test_pretrain_takes_a_config_or_a_table(pretrain_table: dict[str, Any], tmp_path: Path) -> None:

@@ -101,9 +101,9 @@ def test_config_mistakes(settings: dict[str, Any], mistakes: list[str]) -> None:
         assert mistake in str(caught.value)
 
 
-def test_missing_setting_of_a_dataset() -> None:
-    with pytest.raises(ConfigError, match="dataset 'busi': root: is missing"):
-        create("dataset", "busi")
+def test_missing_setting_of_a_component() -> None:
+    with pytest.raises(ConfigError, match="backbone 'timm': model: is missing"):
+        create("backbone", "timm", in_channels=1)
 
 
 def test_unknown_names_are_answered_with_near_ones() -> None:

@@ -15,7 +15,8 @@ from PIL import Image
 
 import ssl_registry as sr
 from ssl_registry.cli.runner import runner
-from ssl_registry.config.experiment import FinetuneConfig, PretrainConfig
+from ssl_registry.config.finetune import FinetuneConfig
+from ssl_registry.config.pretrain import PretrainConfig
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)

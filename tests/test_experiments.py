@@ -6,14 +6,11 @@ from typing import Any
 
 import pytest
 
-from ssl_registry.config.experiment import (
-    ComparisonConfig,
-    FinetuneConfig,
-    FinetuningConfig,
-    PretrainConfig,
-    PretrainingConfig,
-)
+from ssl_registry.config.comparison import ComparisonConfig
+from ssl_registry.config.finetune import FinetuneConfig
 from ssl_registry.config.load import parse_toml, validate
+from ssl_registry.config.pretrain import PretrainConfig
+from ssl_registry.config.training import FinetuningConfig, PretrainingConfig
 from ssl_registry.errors import ConfigError
 from ssl_registry.registry import resource
 

@@ -133,5 +133,5 @@ def test_a_plugins_declaration_and_config_are_light(plugin: str) -> None:
 
 
 def test_configs_are_light() -> None:
-    (after,) = modules_after("import ssl_registry.config.load, ssl_registry.config.experiment")
+    (after,) = modules_after("import ssl_registry.config.load, ssl_registry.config.comparison")
     assert not after & HEAVY

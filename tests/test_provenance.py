@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from ssl_registry.config.experiment import FinetuneConfig, PretrainConfig
+from ssl_registry.config.finetune import FinetuneConfig
 from ssl_registry.config.load import validate
+from ssl_registry.config.pretrain import PretrainConfig
 from ssl_registry.config.strict import StrictModel
 from ssl_registry.provenance import components_used, environment, resolved, run_id
 

@@ -20,11 +20,12 @@ import numpy as np
 
 from ssl_registry import (
     DataError,
-    Dataset,
     DatasetInfo,
-    DatasetNotFoundError,
+    Download,
+    FolderDataset,
     Image,
     Mask,
+    Release,
     Sample,
     picture_size,
     read_binary_mask,
@@ -33,7 +34,7 @@ from ssl_registry import (
 from ssl_registry_busi.config import BusiConfig
 
 
-class BusiDataset(Dataset):
+class BusiDataset(FolderDataset):
     """780 breast ultrasound images, of which 647 show a lesion with its mask.
 
     A sample's id is its file name without the suffix, such as `benign (1)`, and its label is
@@ -60,11 +61,29 @@ class BusiDataset(Dataset):
         channels=1,
         classes=("lesion",),
         lesion_free_label="normal",
+        release=Release(
+            version="2020",
+            downloads=(
+                Download(
+                    url="https://scholar.cu.edu.eg/Dataset_BUSI.zip",
+                    file_name="Dataset_BUSI.zip",
+                    checksum=(
+                        "sha256:b2ce09f6063a31a73f628b6a6ee1245187cbaec225e93e563735691d68654de7"
+                    ),
+                ),
+            ),
+            totals={
+                "images": 780,
+                "masks": 780,
+                "label/benign": 437,
+                "label/malignant": 210,
+                "label/normal": 133,
+            },
+        ),
     )
 
     def __init__(self, config: BusiConfig) -> None:
         super().__init__(config)
-        self._root = config.root.expanduser()
         self._skip_unreadable = config.skip_unreadable
         self._sizes: dict[str, tuple[int, int]] = {}
 
@@ -78,9 +97,7 @@ class BusiDataset(Dataset):
         folder = self._folder()
         samples = [sample for label in self.labels for sample in self._of_class(folder, label)]
         if not samples:
-            raise DatasetNotFoundError(
-                f"BUSI: {folder} holds no image such as benign/benign (1).png; {self._advice()}"
-            )
+            raise self.missing(f"{folder} holds no image such as benign/benign (1).png")
         return samples
 
     def read_image(self, sample: Sample) -> Image:
@@ -117,22 +134,13 @@ class BusiDataset(Dataset):
 
     def _folder(self) -> Path:
         """The folder that holds the class folders."""
-        if not self._root.is_dir():
-            raise DatasetNotFoundError(
-                f"BUSI: there is no folder {self._root.absolute()}; {self._advice()}"
-            )
-        for folder in (self._root, self._root / self.release_folder):
+        root = self.root
+        for folder in (root, root / self.release_folder):
             if any((folder / label).is_dir() for label in self.labels):
                 return folder
-        raise DatasetNotFoundError(
-            f"BUSI: neither {self._root.absolute()} nor its {self.release_folder} holds a folder "
-            f"{', '.join(self.labels[:-1])} or {self.labels[-1]}; {self._advice()}"
-        )
-
-    def _advice(self) -> str:
-        return (
-            f"get the release from {self.info.source}, unpack it, and set `root` to the folder "
-            f"that holds {self.release_folder}"
+        raise self.missing(
+            f"neither {root.absolute()} nor its {self.release_folder} holds a folder "
+            f"{', '.join(self.labels[:-1])} or {self.labels[-1]}"
         )
 
     def _of_class(self, folder: Path, label: str) -> list[Sample]:

@@ -68,11 +68,13 @@ def detect(table: Mapping[str, Any]) -> str:
 
 
 def _model(kind: str) -> type[StrictModel]:
-    from ssl_registry.config import experiment
+    from ssl_registry.config.comparison import ComparisonConfig
+    from ssl_registry.config.finetune import FinetuneConfig
+    from ssl_registry.config.pretrain import PretrainConfig
 
     models: dict[str, type[StrictModel]] = {
-        "pretrain": experiment.PretrainConfig,
-        "finetune": experiment.FinetuneConfig,
-        "comparison": experiment.ComparisonConfig,
+        "pretrain": PretrainConfig,
+        "finetune": FinetuneConfig,
+        "comparison": ComparisonConfig,
     }
     return models[kind]

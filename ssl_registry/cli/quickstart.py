@@ -32,7 +32,7 @@ def quickstart(overrides: tuple[str, ...], out: Path) -> None:
     goes on where it was stopped.
     """
     with interruptible():
-        from ssl_registry.config.experiment import ComparisonConfig
+        from ssl_registry.config.comparison import ComparisonConfig
         from ssl_registry.config.load import apply_overrides, parse_toml, validate
         from ssl_registry.registry import resource
         from ssl_registry.study.comparison import run_comparison

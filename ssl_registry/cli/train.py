@@ -46,8 +46,8 @@ def pretrain(file: Path, overrides: tuple[str, ...], out: Path | None, resume: b
     """
     with interruptible("--resume"):
         from ssl_registry import api
-        from ssl_registry.config.experiment import PretrainConfig
         from ssl_registry.config.load import load
+        from ssl_registry.config.pretrain import PretrainConfig
 
         run = api.pretrain(load(PretrainConfig, file, overrides), out, resume=resume)
     _tell(run)
@@ -79,7 +79,7 @@ def finetune(file: Path, overrides: tuple[str, ...], out: Path | None, resume: b
     """
     with interruptible("--resume"):
         from ssl_registry import api
-        from ssl_registry.config.experiment import FinetuneConfig
+        from ssl_registry.config.finetune import FinetuneConfig
         from ssl_registry.config.load import load
 
         run = api.finetune(load(FinetuneConfig, file, overrides), out, resume=resume)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image as PillowImage
 
-from ssl_registry.config.experiment import TrainingConfig
+from ssl_registry.config.training import TrainingConfig
 from ssl_registry.data.pictures import read_luma, read_rgb
 from ssl_registry.data.resize import shrink_image
 from ssl_registry.errors import DataError

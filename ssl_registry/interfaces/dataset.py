@@ -11,11 +11,51 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ssl_registry.config.folder import DATA_VARIABLE, FolderDatasetConfig
 from ssl_registry.config.model import DatasetConfig
 from ssl_registry.config.split import Part
+from ssl_registry.errors import DatasetNotFoundError
 
 Image = NDArray[np.uint8]
 Mask = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Download:
+    """One file of a release.
+
+    Attributes:
+        url: Where it is fetched from.
+        file_name: The name it is kept under.
+        checksum: `sha256:...` or `md5:...` where the file is stable; empty where it is not.
+        size: Bytes, if known: the room it needs is checked beforehand.
+        archive: Whether it is an archive (zip or tar) that is unpacked.
+    """
+
+    url: str
+    file_name: str
+    checksum: str = ""
+    size: int | None = None
+    archive: bool = True
+
+
+@dataclass(frozen=True)
+class Release:
+    """The official release of a dataset: how to get it, and what it holds.
+
+    Attributes:
+        version: Date, number or commit of the release.
+        downloads: What can be fetched without a login; unpacked into one folder, the dataset's
+            root.
+        by_hand: What a person has to do where the site needs a login or a click.
+        totals: What `data verify` counts and must find: `images`, `masks`, `groups`, and
+            `label/NAME` or `split/PART` for the images of one label or official part.
+    """
+
+    version: str
+    downloads: tuple[Download, ...] = ()
+    by_hand: str = ""
+    totals: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -32,6 +72,7 @@ class DatasetInfo:
         classes: Names of the mask values 1, 2, ...; empty if there are no masks.
         exclusive: Whether a pixel belongs to at most one class.
         lesion_free_label: The `Sample.label` of images that show no lesion, if there is one.
+        release: The official release, if the dataset reads one.
     """
 
     organ: str
@@ -43,6 +84,7 @@ class DatasetInfo:
     classes: tuple[str, ...] = ()
     exclusive: bool = True
     lesion_free_label: str | None = None
+    release: Release | None = None
 
 
 @dataclass(frozen=True)
@@ -113,3 +155,47 @@ class Dataset(ABC):
         A generated dataset returns its settings and the version of its generator.
         """
         return ""
+
+
+class FolderDataset(Dataset):
+    """A dataset whose files lie in one folder of the user's, named by its config.
+
+    Attributes:
+        config: Its config; `root` names the folder.
+    """
+
+    config: FolderDatasetConfig
+
+    def __init__(self, config: FolderDatasetConfig) -> None:
+        super().__init__(config)
+
+    @property
+    def root(self) -> Path:
+        """The dataset's folder, which exists.
+
+        Raises:
+            DatasetNotFoundError: It is not named, or not there; says how to get the data.
+        """
+        named = self.config.root
+        if named is None:
+            raise self.missing("it is not said where the data lie")
+        root = named.expanduser()
+        if not root.is_dir():
+            raise self.missing(f"there is no folder {root.absolute()}")
+        return root
+
+    def missing(self, what: str) -> DatasetNotFoundError:
+        """The error that says `what` is missing, and how to get the data."""
+        name = self.config.name
+        release = self.info.release
+        if release is not None and release.downloads:
+            get = f"fetch them with `ssl-registry data download {name}`"
+        elif release is not None and release.by_hand:
+            get = release.by_hand
+        else:
+            get = f"get them from {self.info.source}" if self.info.source else "get them"
+        return DatasetNotFoundError(
+            f"dataset {name!r}: {what}; {get}, then set `root` to their folder, or the "
+            f"environment variable {DATA_VARIABLE} to the folder that holds a folder "
+            f"{name.rpartition('/')[2]!r}"
+        )

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl_registry.config.experiment import ComparisonConfig, FinetuneConfig
+from ssl_registry.config.comparison import ComparisonConfig
+from ssl_registry.config.finetune import FinetuneConfig
 from ssl_registry.errors import ConfigError
 from ssl_registry.evaluation.predictor import gallery_items
 from ssl_registry.evaluation.table import read_table

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from ssl_registry.config.experiment import TrainingConfig
+from ssl_registry.config.training import TrainingConfig
 from ssl_registry.errors import DeviceError
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ssl_registry.build import build_backbone, build_decoder, build_task
-from ssl_registry.config.experiment import FinetuneConfig
+from ssl_registry.config.finetune import FinetuneConfig
 from ssl_registry.data.fractions import labelled_fraction
 from ssl_registry.data.load import LoadedData
 from ssl_registry.errors import ConfigError, DataError

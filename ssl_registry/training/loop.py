@@ -12,7 +12,7 @@ import warnings
 from dataclasses import asdict
 from typing import Any
 
-from ssl_registry.config.experiment import TrainingConfig
+from ssl_registry.config.training import TrainingConfig
 from ssl_registry.errors import DataError, TrainingError
 from ssl_registry.interfaces.training import StepOutput
 from ssl_registry.progress import Track, track

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from ssl_registry.config.experiment import OptimizerConfig
+from ssl_registry.config.training import OptimizerConfig
 from ssl_registry.interfaces.training import Trainable
 from ssl_registry.training.lars import LARS
 from ssl_registry.training.schedule import Schedule

@@ -15,8 +15,8 @@ from ssl_registry.build import (
     build_decoder,
     build_method,
 )
-from ssl_registry.config.experiment import PretrainConfig
 from ssl_registry.config.model import ComponentConfig
+from ssl_registry.config.pretrain import PretrainConfig
 from ssl_registry.data.pool import ImagePool, load_pool
 from ssl_registry.errors import ConfigError
 from ssl_registry.interfaces.augmentation import Augmentation, Views

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ssl_registry.config.experiment import RunConfig
+from ssl_registry.config.run import RunConfig
 from ssl_registry.data.load import LoadedData
 from ssl_registry.data.split_file import write_split
 from ssl_registry.errors import UserError

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ssl_registry.config.experiment import FinetuneConfig
+from ssl_registry.config.finetune import FinetuneConfig
 from ssl_registry.config.load import validate
 from ssl_registry.config.split import Part
 from ssl_registry.data.load import LoadedData, load_data

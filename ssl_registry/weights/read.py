@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from ssl_registry import registry
 from ssl_registry.build import build_backbone, build_decoder
-from ssl_registry.config.experiment import Scope
 from ssl_registry.config.load import validate
 from ssl_registry.config.model import ComponentConfig
+from ssl_registry.config.run import Scope
 from ssl_registry.errors import WeightsError
 from ssl_registry.interfaces.backbone import Backbone
 from ssl_registry.nn.segmentation import SegmentationNetwork, output_count

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ssl_registry.config.experiment import FinetuneConfig, PretrainConfig
+from ssl_registry.config.finetune import FinetuneConfig
+from ssl_registry.config.pretrain import PretrainConfig
 from ssl_registry.errors import WeightsError
 from ssl_registry.files import new_folder, write_json, write_text
 from ssl_registry.interfaces.backbone import Backbone

@@ -10,7 +10,9 @@ from click.testing import CliRunner, Result
 
 from ssl_registry import api
 from ssl_registry.cli.runner import runner
-from ssl_registry.config.experiment import ComparisonConfig, FinetuneConfig, PretrainConfig
+from ssl_registry.config.comparison import ComparisonConfig
+from ssl_registry.config.finetune import FinetuneConfig
+from ssl_registry.config.pretrain import PretrainConfig
 from ssl_registry.study import comparison
 
 PRETRAIN = 'method = "simclr"\nbackbone = "resnet18"\n[[data]]\nname = "busi"\nroot = "r"\n'

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from ssl_registry.config.experiment import ComparisonConfig, FinetuneConfig, PretrainConfig
+from ssl_registry.config.comparison import ComparisonConfig
+from ssl_registry.config.finetune import FinetuneConfig
 from ssl_registry.config.load import component_kinds, load, parse_toml, read_toml, validate
+from ssl_registry.config.pretrain import PretrainConfig
 from ssl_registry.errors import ConfigError
 
 GOOD: dict[str, Any] = {

@@ -12,9 +12,10 @@ import pytest
 import torch
 from PIL import Image
 
-from ssl_registry.config.experiment import FinetuneConfig, PretrainConfig
+from ssl_registry.config.finetune import FinetuneConfig
 from ssl_registry.config.load import validate
 from ssl_registry.config.model import DatasetConfig
+from ssl_registry.config.pretrain import PretrainConfig
 from ssl_registry.data.load import LoadedData, load_data
 from ssl_registry.data.pool import load_pool
 from ssl_registry.errors import DataError

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from ssl_registry.config.experiment import FinetuneConfig
+from ssl_registry.config.finetune import FinetuneConfig
 from ssl_registry.config.load import validate
 from ssl_registry.config.model import DatasetConfig
 from ssl_registry.data.cache import CacheSettings, open_cache

@@ -10,7 +10,7 @@ import torch
 from PIL import Image as PillowImage
 
 from ssl_registry import predict
-from ssl_registry.config.experiment import FinetuneConfig
+from ssl_registry.config.finetune import FinetuneConfig
 from ssl_registry.config.load import validate
 from ssl_registry.errors import DataError, RunError, WeightsError
 from ssl_registry.evaluation import predict as predict_module

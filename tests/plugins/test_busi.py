@@ -249,7 +249,7 @@ def test_listing_opens_no_file(release: Path) -> None:
 
 
 def test_missing_folder_says_where_it_looked_and_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(DatasetNotFoundError, match=r"no folder .*/nowhere; get the release from"):
+    with pytest.raises(DatasetNotFoundError, match=r"no folder .*/nowhere; fetch them with"):
         dataset(tmp_path / "nowhere").samples()
 
 

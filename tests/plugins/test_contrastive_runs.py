@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ssl_registry import Method, MethodContext, PretrainBatch, StepOutput, Trunk, Views, pretrain
 from ssl_registry.build import build_backbone, build_method
-from ssl_registry.config.experiment import OptimizerConfig, TrainingConfig
+from ssl_registry.config.training import OptimizerConfig, TrainingConfig
 from ssl_registry.registry import config_model
 from ssl_registry.training.device import choose_execution
 from ssl_registry.training.job import Job

@@ -21,7 +21,7 @@ from ssl_registry import (
     Views,
     registry,
 )
-from ssl_registry.config.experiment import OptimizerConfig
+from ssl_registry.config.training import OptimizerConfig
 from ssl_registry.training.optimizer import ScheduledOptimizer
 from ssl_registry.training.schedule import Schedule
 from ssl_registry_moco import method as moco_method

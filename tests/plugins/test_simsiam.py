@@ -18,7 +18,7 @@ from ssl_registry import (
     Views,
     registry,
 )
-from ssl_registry.config.experiment import OptimizerConfig
+from ssl_registry.config.training import OptimizerConfig
 from ssl_registry.training.monitoring import embedding_spread
 from ssl_registry.training.optimizer import ScheduledOptimizer
 from ssl_registry.training.schedule import Schedule

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ssl_registry.config.experiment import ComparisonConfig
+from ssl_registry.config.comparison import ComparisonConfig
 from ssl_registry.config.load import apply_overrides
 from ssl_registry.errors import ConfigError
 from ssl_registry.evaluation.table import read_table

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ssl_registry.config.experiment import TrainingConfig
+from ssl_registry.config.training import TrainingConfig
 from ssl_registry.errors import DeviceError
 from ssl_registry.training.device import choose_execution
 

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from ssl_registry import finetune
-from ssl_registry.config.experiment import FinetuneConfig
+from ssl_registry.config.finetune import FinetuneConfig
 from ssl_registry.config.load import apply_overrides, validate
 from ssl_registry.data.load import LoadedData
 from ssl_registry.errors import ConfigError

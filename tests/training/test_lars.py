@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ssl_registry.config.experiment import OptimizerConfig
+from ssl_registry.config.training import OptimizerConfig
 from ssl_registry.interfaces.training import ParameterGroup, Trainable
 from ssl_registry.training.lars import LARS
 from ssl_registry.training.optimizer import ScheduledOptimizer

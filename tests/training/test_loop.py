@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ssl_registry.config.experiment import OptimizerConfig, TrainingConfig
+from ssl_registry.config.training import OptimizerConfig, TrainingConfig
 from ssl_registry.errors import DataError, TrainingError
 from ssl_registry.interfaces.training import StepOutput, Trainable
 from ssl_registry.training import loop as loop_module

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from ssl_registry import api, evaluate
-from ssl_registry.config.experiment import PretrainConfig
 from ssl_registry.config.load import apply_overrides, validate
+from ssl_registry.config.pretrain import PretrainConfig
 from ssl_registry.data.load import load_data
 from ssl_registry.errors import ConfigError, DataError, DeviceError, RunError, UserError
 from ssl_registry.training.pretrain import PretrainJob

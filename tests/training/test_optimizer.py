@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ssl_registry.config.experiment import OptimizerConfig
+from ssl_registry.config.training import OptimizerConfig
 from ssl_registry.interfaces.training import ParameterGroup, Trainable, decay_groups
 from ssl_registry.training.optimizer import ScheduledOptimizer
 from ssl_registry.training.schedule import Schedule

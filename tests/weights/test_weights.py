@@ -16,8 +16,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ssl_registry.build import build_backbone, build_decoder
-from ssl_registry.config.experiment import FinetuneConfig, PretrainConfig
+from ssl_registry.config.finetune import FinetuneConfig
 from ssl_registry.config.load import apply_overrides, validate
+from ssl_registry.config.pretrain import PretrainConfig
 from ssl_registry.errors import WeightsError
 from ssl_registry.nn import SegmentationNetwork, Trunk
 from ssl_registry.weights.read import (

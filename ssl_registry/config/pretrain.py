@@ -1,0 +1,65 @@
+"""The config of a pre-training run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import Field, SerializeAsAny, model_validator
+from pydantic_core import PydanticCustomError
+
+from ssl_registry.config.model import ComponentConfig, MethodConfig, component
+from ssl_registry.config.run import Backbone, Dataset, Decoder, RunConfig, Scope
+from ssl_registry.config.split import Part
+from ssl_registry.config.training import PretrainingConfig
+
+METHOD = component("method")
+Method = Annotated[SerializeAsAny[MethodConfig], METHOD]
+Augmentation = Annotated[SerializeAsAny[ComponentConfig], component("augmentation")]
+
+
+class PretrainConfig(RunConfig):
+    """A pre-training run: a method trains a backbone, or a backbone and decoder, on images."""
+
+    method: Method = Field(description="The self-supervised method.")
+    backbone: Backbone = Field(description="The encoder.")
+    decoder: Decoder | None = Field(
+        default=None, description="If given, encoder and decoder are pre-trained together."
+    )
+    augmentation: Augmentation | None = Field(
+        default=None, description="Makes the views; default: the one the method names."
+    )
+    data: tuple[Dataset, ...] = Field(min_length=1, description="The datasets, concatenated.")
+    parts: tuple[Part, ...] = Field(
+        default=("train",), min_length=1, description="Parts of each split that are trained on."
+    )
+    cache_size: int | None = Field(
+        default=None,
+        ge=8,
+        description="Side of the cached images that crops are cut from; default: 1.25 image_size.",
+    )
+    training: PretrainingConfig = Field(default_factory=PretrainingConfig)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_augmentation(cls, table: Any) -> Any:
+        """Take the augmentation that the method names, where the config names none."""
+        if not isinstance(table, Mapping) or table.get("augmentation") is not None:
+            return table
+        method = table.get("method")
+        try:
+            model = type(method) if isinstance(method, MethodConfig) else METHOD.model_of(method)
+        except PydanticCustomError:
+            return table  # the field itself says what is wrong with the method
+        name = getattr(model, "default_augmentation", "")
+        return {**table, "augmentation": name} if name else table
+
+    @property
+    def stored_size(self) -> int:
+        """Side of the cached images, px."""
+        return self.cache_size or round(1.25 * self.image_size)
+
+    @property
+    def scope(self) -> Scope:
+        """What is pre-trained."""
+        return "encoder" if self.decoder is None else "encoder_decoder"

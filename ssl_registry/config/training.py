@@ -1,0 +1,86 @@
+"""How a loop trains: length, batch, device, optimizer and schedule."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from ssl_registry.config.strict import StrictModel
+
+
+class OptimizerConfig(StrictModel):
+    """The optimizer and its schedule; the rate is multiplied by a cosine after warm-up."""
+
+    name: Literal["adam", "adamw", "sgd", "lars"] = Field(
+        default="adam", description="Which optimizer."
+    )
+    learning_rate: float = Field(default=3e-4, gt=0, description="Peak rate.")
+    final_learning_rate: float = Field(
+        default=0.0, ge=0, description="Rate the cosine ends at, after the last step."
+    )
+    weight_decay: float = Field(default=1e-4, ge=0, description="Weight decay.")
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="Momentum of sgd and lars.")
+    trust_coefficient: float = Field(
+        default=0.001, gt=0, description="How far lars moves a layer, relative to its norm (eta)."
+    )
+    warmup_epochs: float = Field(default=0, ge=0, description="Epochs of linear warm-up from 0.")
+
+
+class TrainingConfig(StrictModel):
+    """How long and on what a loop trains; shared by pre-training and fine-tuning."""
+
+    epochs: int = Field(default=100, ge=1, description="Epochs over the training images.")
+    optimizer: OptimizerConfig = Field(
+        default_factory=OptimizerConfig, description="Optimizer and schedule."
+    )
+    max_steps: int | None = Field(
+        default=None, ge=1, description="Stop after this many steps, also in mid-epoch."
+    )
+    batch_size: int = Field(default=256, ge=1, description="Images per step.")
+    device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, mps.")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        default="auto",
+        description="auto takes bf16 autocast on CUDA devices that have it, else fp32.",
+    )
+    threads: int | None = Field(
+        default=None, ge=1, description="CPU threads of torch; default: torch's own choice."
+    )
+    checkpoint_seconds: float = Field(
+        default=60.0,
+        ge=0,
+        description="Write a resume checkpoint at most this often; 0: each step.",
+    )
+
+
+class PretrainingOptimizerConfig(OptimizerConfig):
+    """Defaults for contrastive pre-training on one device: Adam with warm-up."""
+
+    warmup_epochs: float = Field(default=10, ge=0, description="Epochs of linear warm-up from 0.")
+
+
+class FinetuningOptimizerConfig(OptimizerConfig):
+    """Defaults of the study's fine-tuning: Adam at 1e-4, down to 1e-5."""
+
+    learning_rate: float = Field(default=1e-4, gt=0, description="Peak rate.")
+    final_learning_rate: float = Field(
+        default=1e-5, ge=0, description="Rate the cosine ends at, after the last step."
+    )
+    weight_decay: float = Field(default=1e-6, ge=0, description="Weight decay.")
+
+
+class PretrainingConfig(TrainingConfig):
+    """Training settings of a pre-training run."""
+
+    optimizer: PretrainingOptimizerConfig = Field(
+        default_factory=PretrainingOptimizerConfig, description="Optimizer and schedule."
+    )
+
+
+class FinetuningConfig(TrainingConfig):
+    """Training settings of a fine-tuning run; the defaults are the study's."""
+
+    batch_size: int = Field(default=16, ge=1, description="Labelled images per step.")
+    optimizer: FinetuningOptimizerConfig = Field(
+        default_factory=FinetuningOptimizerConfig, description="Optimizer and schedule."
+    )
