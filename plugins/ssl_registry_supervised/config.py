@@ -30,6 +30,21 @@ class SupervisedConfig(ComponentConfig):
         default="none",
         description="light: flip, rotation to 15 degrees, scale 0.9-1.1, brightness, contrast.",
     )
+    freeze_encoder: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description=(
+            "Share of the run during which the encoder's weights and BatchNorm statistics stay "
+            "as they are: 0 never, 1 always, between them the first part of the run."
+        ),
+    )
+    encoder_rate: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="Factor on the learning rate of the encoder (discriminative rates).",
+    )
 
     @model_validator(mode="after")
     def _trains_something(self) -> Self:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from ssl_registry import (
     ConfigError,
+    ParameterGroup,
     SegmentationBatch,
     SegmentationNetwork,
     StepOutput,
     Task,
     TaskContext,
+    decay_groups,
 )
 from ssl_registry.augment import LightPairedAugmentation
 from ssl_registry.nn import foreground_probabilities, output_count
@@ -26,6 +32,10 @@ class Supervised(Task):
     One class, or classes that overlap: sigmoid outputs and binary cross entropy. Several
     exclusive classes: softmax with the background as output 0, cross entropy, and Dice over the
     foreground classes. Losses are computed in fp32, also under autocast.
+
+    The encoder may be frozen, with its BatchNorm statistics, for the first part of the run or
+    all of it, and may learn at a lower rate than the decoder (Howard and Ruder 2018, sections 3.2
+    and 3.3: discriminative fine-tuning and gradual unfreezing).
 
     Raises:
         ConfigError: The network's outputs do not fit the classes.
@@ -48,6 +58,22 @@ class Supervised(Task):
             )
         self._softmax = outputs > self._classes
         self._augmentation = LightPairedAugmentation() if config.augment == "light" else None
+        self._frozen_steps = math.ceil(config.freeze_encoder * context.total_steps)
+        # Parameters that need no gradient when the run begins are not optimised at all.
+        network.backbone.requires_grad_(config.freeze_encoder < 1)
+
+    def parameter_groups(self) -> Iterator[ParameterGroup]:
+        """The encoder's parameters at its own rate, then the decoder's and the head's."""
+        backbone, decoder, head = self.network.backbone, self.network.decoder, self.network.head
+        yield from decay_groups(backbone.parameters(), rate_scale=self.config.encoder_rate)
+        yield from decay_groups(itertools.chain(decoder.parameters(), head.parameters()))
+
+    def before_step(self, step: int) -> None:
+        """Freeze or thaw the encoder, as is due at `step`."""
+        frozen = step < self._frozen_steps
+        self.network.backbone.requires_grad_(not frozen)
+        if frozen:
+            self.network.backbone.eval()
 
     def augment(self, batch: SegmentationBatch) -> SegmentationBatch:
         """Move images and masks alike, and vary brightness, if the config says `light`."""

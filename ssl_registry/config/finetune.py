@@ -11,7 +11,7 @@ from ssl_registry.config.model import ComponentConfig, component
 from ssl_registry.config.run import Backbone, Dataset, Decoder, RunConfig, Scope
 from ssl_registry.config.training import FinetuningConfig
 
-Task = Annotated[SerializeAsAny[ComponentConfig], component("task")]
+Task = Annotated[SerializeAsAny[ComponentConfig], component("task", default="supervised")]
 
 
 class FinetuneConfig(RunConfig):

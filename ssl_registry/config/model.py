@@ -57,10 +57,12 @@ class ComponentField:
     """Field metadata: the value is the config of a component of `kind`.
 
     The validator takes a config object, a name, or a table with a `name`; it looks the model
-    up by name, so only the chosen plugin's config module is imported.
+    up by name, so only the chosen plugin's config module is imported. A table without a `name` is
+    of the component `default`, where there is one.
     """
 
     kind: str
+    default: str = ""
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
@@ -70,13 +72,13 @@ class ComponentField:
         def validate(value: Any, inner: ValidatorFunctionWrapHandler) -> Any:
             if isinstance(value, BaseModel):
                 return inner(value)
-            return self.model_of(value).model_validate(_as_table(value))
+            return self.model_of(value).model_validate(self._named(value))
 
         return core_schema.no_info_wrap_validator_function(validate, handler(source))
 
     def model_of(self, value: Any) -> type[ComponentConfig]:
         """The config model that `value` names; a pydantic error where it names none."""
-        name = _as_table(value).get("name")
+        name = self._named(value).get("name")
         if not isinstance(name, str):
             raise PydanticCustomError(
                 "component_name", "needs a name{known}", {"known": self._known()}
@@ -85,6 +87,10 @@ class ComponentField:
             return registry.config_model(self.kind, name)
         except UserError as error:
             raise PydanticCustomError("component", "{message}", {"message": str(error)}) from error
+
+    def _named(self, value: Any) -> Mapping[str, Any]:
+        table = _as_table(value)
+        return {"name": self.default, **table} if self.default else table
 
     def _known(self) -> str:
         names = ", ".join(f.component.name for f in registry.components(self.kind))
@@ -99,13 +105,13 @@ def _as_table(value: Any) -> Mapping[str, Any]:
     raise PydanticCustomError("component_type", "must be a name or a table with a name", {})
 
 
-def component(kind: str) -> ComponentField:
-    """Mark a field as the config of a component of `kind`.
+def component(kind: str, default: str = "") -> ComponentField:
+    """Mark a field as the config of a component of `kind`, by default the one called `default`.
 
     Write `Annotated[SerializeAsAny[ComponentConfig], component("method")]`: without
     `SerializeAsAny` a subclass would be dumped as its base, and all run ids would be equal.
     """
-    return ComponentField(kind)
+    return ComponentField(kind, default)
 
 
 def component_marker(field: FieldInfo) -> ComponentField | None:

@@ -45,6 +45,7 @@ def decay_groups(
     parameters: Iterable[nn.Parameter],
     *,
     biases_and_norms: bool = False,
+    rate_scale: float = 1.0,
     scheduled: bool = True,
 ) -> Iterator[ParameterGroup]:
     """Two groups of parameters: those that weight decay applies to, and those it spares.
@@ -53,6 +54,7 @@ def decay_groups(
         parameters: The parameters; those that need no gradient are left out.
         biases_and_norms: Whether these, the parameters of a single dimension, are decayed too;
             the second group is empty then.
+        rate_scale: Factor on the learning rate of both groups.
         scheduled: Whether the rate of both groups follows the schedule.
     """
     decayed: list[nn.Parameter] = []
@@ -60,8 +62,8 @@ def decay_groups(
     for parameter in parameters:
         if parameter.requires_grad:
             (decayed if biases_and_norms or parameter.ndim > 1 else spared).append(parameter)
-    yield ParameterGroup(tuple(decayed), scheduled=scheduled)
-    yield ParameterGroup(tuple(spared), weight_decay=False, scheduled=scheduled)
+    yield ParameterGroup(tuple(decayed), rate_scale, scheduled=scheduled)
+    yield ParameterGroup(tuple(spared), rate_scale, weight_decay=False, scheduled=scheduled)
 
 
 class Trainable(nn.Module, ABC):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,8 +21,10 @@ from ssl_registry.evaluation.table import read_table
 from ssl_registry.training import finetune as finetune_module
 from ssl_registry.training.device import choose_execution
 from ssl_registry.training.finetune import FinetuneJob, build_finetuning, labelled_places
+from ssl_registry.training.optimizer import ScheduledOptimizer
 from ssl_registry.training.run import Run
 from ssl_registry.training.run_folder import RunFolder
+from ssl_registry.training.schedule import Schedule
 from ssl_registry.training.testing import load_labelled, masked_places, predictor_of, score
 from ssl_registry.weights.read import load_network, read_card
 from ssl_registry.weights.tensors import owned
@@ -172,3 +175,62 @@ def test_weights_of_another_normalisation_are_refused(
     table["normalization"] = {"mean": [0.5], "std": [0.25]}
     with pytest.raises(ConfigError, match=r"normalised with mean .* this run uses \[0.5\]"):
         finetune(table, tmp_path / "run")
+
+
+def of_backbone(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The encoder's part of a network's state: weights and BatchNorm statistics."""
+    return {name: value for name, value in state.items() if name.startswith("backbone.")}
+
+
+def equal(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_a_frozen_encoder_keeps_its_weights_and_statistics(
+    finetune_table: dict[str, Any], finetuned: Path, tmp_path: Path
+) -> None:
+    table = {**finetune_table, "weights": str(finetuned / "weights")}
+    run = finetune(apply_overrides(table, ["task.freeze_encoder=1"]), tmp_path / "run")
+    given = load_file(finetuned / "weights" / "model.safetensors")
+    saved = load_file(run / "weights" / "model.safetensors")
+    assert any("running_mean" in name for name in of_backbone(given))
+    assert equal(of_backbone(saved), of_backbone(given))
+    assert not equal(saved, given)
+
+
+def test_an_encoder_thaws_in_the_middle_of_a_run(
+    finetune_table: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states: list[dict[str, torch.Tensor]] = []
+    original = FinetuneJob.epoch_ended
+
+    def noted(job: FinetuneJob, epoch: int, last: bool) -> Mapping[str, float]:
+        states.append(owned(parts_state(job.module.predictor)))  # type: ignore[union-attr, operator]
+        return original(job, epoch, last)
+
+    monkeypatch.setattr(FinetuneJob, "epoch_ended", noted)
+    finetune(apply_overrides(finetune_table, ["task.freeze_encoder=0.5"]), tmp_path / "run")
+    encoders = [of_backbone(state) for state in states]
+    assert len(encoders) == 6  # of three steps each: 9 of the 18 steps are frozen
+    assert equal(encoders[0], encoders[2])
+    assert not equal(encoders[2], encoders[3])
+    assert all(not equal(one, two) for one, two in itertools.pairwise(states))
+
+
+def test_the_encoder_learns_at_its_own_rate(
+    opened: tuple[FinetuneConfig, LoadedData], finetune_table: dict[str, Any]
+) -> None:
+    _, data = opened
+    table = apply_overrides(finetune_table, ["task.encoder_rate=0.1"])
+    config = validate(FinetuneConfig, table, "test")
+    task = build_finetuning(config, data, steps=18)
+    schedule = Schedule(peak=1.0, final=0.0, warmup_steps=0, total_steps=10)
+    optimizer = ScheduledOptimizer(task, config.training.optimizer, schedule)
+    optimizer.set_step(0)
+    rates = {
+        id(parameter): group["lr"]
+        for group in optimizer.optimizer.param_groups
+        for parameter in group["params"]
+    }
+    for name, parameter in task.named_parameters():
+        assert rates[id(parameter)] == pytest.approx(0.1 if ".backbone." in name else 1.0)
