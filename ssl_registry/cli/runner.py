@@ -24,6 +24,7 @@ COMMANDS = {
     "plugins": "ssl_registry.cli.plugins:plugins",
     "components": "ssl_registry.cli.components:components",
     "config": "ssl_registry.cli.config:config",
+    "data": "ssl_registry.cli.data:data",
     "pretrain": "ssl_registry.cli.train:pretrain",
     "finetune": "ssl_registry.cli.train:finetune",
     "evaluate": "ssl_registry.cli.evaluate:evaluate",
