@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ssl_registry.errors import RunError
+from ssl_registry.exchange import exchange
 
 
 @contextmanager
@@ -39,15 +40,29 @@ def new_folder(target: Path, *, marker: str = "") -> Iterator[Path]:
         raise RunError(f"cannot write to {target.parent}: {error.strerror}") from error
     try:
         yield temporary
-        _publish(temporary)
-        _replace(temporary, target, marker)
+        publish(temporary, target, marker=marker)
     except OSError as error:
         raise RunError(f"cannot write {target}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _publish(folder: Path) -> None:
+def publish(folder: Path, target: Path, *, marker: str = "") -> None:
+    """Put the finished `folder` where `target` is, whole and synced to the disk.
+
+    Args:
+        folder: A folder beside `target`.
+        target: The folder to make or replace.
+        marker: If `target` holds a file of this name, it stays and `folder` is left alone.
+
+    Raises:
+        OSError: The disk is full or cannot be written to.
+    """
+    _finish(folder)
+    _replace(folder, target, marker)
+
+
+def _finish(folder: Path) -> None:
     """Give the files in `folder` the permissions of the umask, and sync them to the disk."""
     # The folder was made by mkdir and so shows the umask, which Python can only read by setting.
     permissions = folder.stat().st_mode & 0o666
@@ -59,13 +74,18 @@ def _publish(folder: Path) -> None:
 
 
 def _replace(folder: Path, target: Path, marker: str) -> None:
-    """Put `folder` where `target` is; a folder that was there is moved away first.
+    """Put `folder` where `target` is; one that was there changes places with it and is removed.
 
-    Other processes may do the same at the same time: one folder wins, whole.
+    At each moment `target` is one of the two, whole. Only where the system cannot exchange two
+    folders is the older moved away first. Other processes may do the same at the same time: one
+    folder wins, whole.
     """
     while not _renamed(folder, target):
         if marker and (target / marker).is_file():
             return
+        if exchange(folder, target):
+            shutil.rmtree(folder, ignore_errors=True)
+            break
         old = beside(target)
         try:
             target.rename(old)

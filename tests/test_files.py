@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from ssl_registry.errors import RunError
+from ssl_registry.exchange import exchange
 from ssl_registry.files import new_folder, read_json, write_json, write_text
 
 
@@ -32,7 +33,12 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_folder_appears_whole_and_replaces_the_older(tmp_path: Path) -> None:
+@pytest.mark.parametrize("can_exchange", [True, False])
+def test_folder_appears_whole_and_replaces_the_older(
+    can_exchange: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not can_exchange:
+        monkeypatch.setattr("ssl_registry.files.exchange", lambda *_: False)
     target = tmp_path / "deep" / "weights"
     for text in ("old", "new"):
         with new_folder(target) as temporary:
@@ -43,6 +49,17 @@ def test_folder_appears_whole_and_replaces_the_older(tmp_path: Path) -> None:
             assert not (target / f"{text}.txt").exists()
     assert names(target) == ["inner", "new.txt"]
     assert names(target.parent) == ["weights"]
+
+
+def test_two_folders_change_places_in_one_step(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    for folder in (one, other):
+        folder.mkdir()
+        (folder / "name").write_text(folder.name)
+    assert exchange(one, other)
+    assert ((one / "name").read_text(), (other / "name").read_text()) == ("other", "one")
+    assert not exchange(one, tmp_path / "missing")
+    assert names(tmp_path) == ["one", "other"]
 
 
 def test_failure_leaves_the_older_folder(tmp_path: Path) -> None:
@@ -64,6 +81,7 @@ def test_failure_of_the_last_rename_puts_the_older_folder_back(
     with new_folder(target) as temporary:
         (temporary / "a").write_text("old")
     rename, calls = Path.rename, []
+    monkeypatch.setattr("ssl_registry.files.exchange", lambda *_: False)
 
     def failing(self: Path, other: Path) -> Path:
         calls.append(other)

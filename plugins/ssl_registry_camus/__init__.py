@@ -1,4 +1,4 @@
-"""Not yet written."""
+"""CAMUS: heart ultrasound with masks of three structures (Leclerc et al., 2019)."""
 
 from __future__ import annotations
 
@@ -11,5 +11,11 @@ SSL_REGISTRY_API = 1
 
 @hookimpl
 def ssl_registry_components() -> Iterable[Component]:
-    """Offer nothing yet."""
-    return []
+    """Offer the dataset `camus`."""
+    yield Component(
+        "dataset",
+        "camus",
+        "ssl_registry_camus.dataset:CamusDataset",
+        "ssl_registry_camus.config:CamusConfig",
+        "2,000 heart ultrasound frames of 500 patients with masks of three structures.",
+    )

@@ -113,7 +113,8 @@ def _drawn(item: SheetItem, side: int) -> PillowImage.Image:
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     picture = PillowImage.fromarray(to_rgb(item.image))
     picture = picture.resize(size, PillowImage.Resampling.LANCZOS)
-    for number, mask in enumerate(item.masks):
+    # The first class is drawn last: where two share a border, the inner one comes first.
+    for number, mask in reversed(list(enumerate(item.masks))):
         plane = PillowImage.fromarray((np.asarray(mask) > 0).astype(np.uint8) * 255)
         shown = np.asarray(plane.resize(size, PillowImage.Resampling.BOX)) > 127
         drawn = overlay(

@@ -15,6 +15,8 @@ from ssl_registry.files import read_json
 
 CARD = "ssl_registry.json"
 TENSORS = "model.safetensors"
+MAX_CARD_BYTES = 2**24
+"""A longer card is not read: a run's record takes a few kilobytes."""
 
 Content = Literal["encoder", "encoder_decoder", "segmentation"]
 
@@ -34,7 +36,13 @@ class Card(StrictModel):
         classes: Names of the foreground classes of a segmentation network.
         exclusive: Whether a pixel belongs to at most one class.
         threshold: Probability above which a pixel is foreground.
+        library: The library whose own keys and `config.json` the folder holds; `ssl_registry`
+            where only this library can build the network.
+        architecture: That library's name of the network.
+        licence: Licence of the weights, such as an SPDX name; None: whoever made them did not
+            state one. It is asked for at export, never guessed.
         sha256: Digest of `model.safetensors`.
+        digest: Digest of the tensors themselves, whatever their order in the file.
         run: The record of the run that made the weights: config, components, data, environment.
         summary: Steps, epochs, losses, scores.
     """
@@ -53,7 +61,11 @@ class Card(StrictModel):
     classes: tuple[str, ...] = ()
     exclusive: bool = True
     threshold: float = 0.5
+    library: str = "ssl_registry"
+    architecture: str = ""
+    licence: str | None = None
     sha256: str
+    digest: str = ""
     run: Mapping[str, Any] = Field(default_factory=dict)
     summary: Mapping[str, Any] = Field(default_factory=dict)
 
@@ -73,9 +85,12 @@ def read_card(folder: Path) -> Card:
         if not (folder / name).is_file():
             hint = " (did you mean its subfolder weights?)" if (folder / "weights").is_dir() else ""
             raise WeightsError(f"{folder} holds no {name}, so it is no folder of weights{hint}")
+    size = (folder / CARD).stat().st_size
+    if size > MAX_CARD_BYTES:
+        raise WeightsError(f"the card {folder / CARD} has {size} bytes, far more than any card")
     try:
         table = read_json(folder / CARD)
-    except RunError as error:
+    except (RunError, RecursionError) as error:
         raise WeightsError(f"the card {folder / CARD} is damaged: {error}") from error
     try:
         return Card.model_validate(table)

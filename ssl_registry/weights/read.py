@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -20,33 +24,13 @@ from ssl_registry.interfaces.backbone import Backbone
 from ssl_registry.nn.segmentation import SegmentationNetwork, output_count
 from ssl_registry.nn.trunk import Trunk
 from ssl_registry.weights.card import TENSORS, Card, read_card
+from ssl_registry.weights.fit import Fit, LoadReport, fit, joined
 from ssl_registry.weights.tensors import file_digest
 
-SHOWN = 3
+MAX_COMPONENT = 2**12
+"""Longer settings of one component are not taken: a network could be built of them for hours."""
 
-
-@dataclass(frozen=True)
-class LoadReport:
-    """What came of comparing weights with a module, by tensor name."""
-
-    loaded: tuple[str, ...]
-    missing: tuple[str, ...]
-    unexpected: tuple[str, ...]
-    mismatched: tuple[str, ...]
-
-    @property
-    def fits(self) -> bool:
-        """Whether every tensor found its place."""
-        return bool(self.loaded) and not (self.missing or self.unexpected or self.mismatched)
-
-    def __str__(self) -> str:
-        parts = [f"{len(self.loaded)} tensors fit"]
-        for name in ("missing", "unexpected", "mismatched"):
-            entries: tuple[str, ...] = getattr(self, name)
-            if entries:
-                more = ", ..." if len(entries) > SHOWN else ""
-                parts.append(f"{len(entries)} {name} ({', '.join(entries[:SHOWN])}{more})")
-        return "; ".join(parts)
+_Module = TypeVar("_Module", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -86,12 +70,28 @@ def read_weights(folder: Path) -> Weights:
     return Weights(folder, card, tensors)
 
 
-def load_weights(module: Trunk | SegmentationNetwork, folder: Path, scope: Scope) -> LoadReport:
+def load_weights(
+    module: Trunk | SegmentationNetwork,
+    folder: Path,
+    scope: Scope,
+    *,
+    allow_missing: Sequence[str] = (),
+) -> LoadReport:
     """Load pre-trained weights into the backbone, or the backbone and decoder, of `module`.
 
+    Weights of half precision are widened. A backbone that takes 1 channel where the weights took
+    3, or the other way round, gets kernels adapted to that (see `ssl_registry.weights.fit`).
+
+    Args:
+        module: What to load into.
+        folder: The exchange folder.
+        scope: Whether the decoder is loaded too.
+        allow_missing: Patterns of names that may be missing from the folder, such as
+            `backbone.layer4.*`; those keep the values they have.
+
     Raises:
-        WeightsError: Tensors are missing, unexpected or of another shape; nothing is loaded
-            then, and the message says what differs.
+        WeightsError: Tensors are missing, unexpected or of another shape, or none fits; nothing
+            is loaded then, and the message says what differs.
     """
     weights = read_weights(folder)
     parts: list[tuple[str, nn.Module]] = [("backbone", module.backbone.exported())]
@@ -101,17 +101,26 @@ def load_weights(module: Trunk | SegmentationNetwork, folder: Path, scope: Scope
                 f"{folder} holds an encoder only; set scope = 'encoder', or pre-train a decoder too"
             )
         parts.append(("decoder", module.decoder))
-    states = [(name, part, weights.part(name)) for name, part in parts]
-    reports = [compare(part.state_dict(), state, name) for name, part, state in states]
-    report = _joined(reports)
-    if not all(part.fits for part in reports):
+    adapt_stem = weights.card.channels != module.backbone.in_channels
+    fits = [
+        fit(
+            part.state_dict(),
+            weights.part(name),
+            name,
+            adapt_stem=adapt_stem and name == "backbone",
+            allow_missing=allow_missing,
+        )
+        for name, part in parts
+    ]
+    report = joined([found.report for found in fits])
+    if not all(found.report.fits for found in fits):
         raise WeightsError(
             f"the weights in {folder} (backbone {_named(weights.card.backbone)}, decoder "
             f"{_named(weights.card.decoder)}, {weights.card.channels} channels) do not fit this "
             f"network: {report}. Nothing was loaded."
         )
-    for _, part, state in states:
-        part.load_state_dict(state)
+    for (_, part), found in zip(parts, fits, strict=True):
+        put(part, found)
     return report
 
 
@@ -128,11 +137,15 @@ def load_network(folder: Path) -> tuple[SegmentationNetwork, Card]:
             f"{folder} holds pre-trained weights ({card.content}), no segmentation network; "
             "fine-tune it first"
         )
-    backbone = build_backbone(_component("backbone", card.backbone, folder), card.channels)
-    decoder = build_decoder(_component("decoder", card.decoder, folder), backbone)
+    encoder = _component("backbone", card.backbone, folder)
+    expanding = _component("decoder", card.decoder, folder)
     outputs = output_count(len(card.classes), card.exclusive)
-    network = SegmentationNetwork(backbone, decoder, outputs)
-    _fill(network, weights)
+
+    def build() -> SegmentationNetwork:
+        backbone = build_backbone(encoder, card.channels)
+        return SegmentationNetwork(backbone, build_decoder(expanding, backbone), outputs)
+
+    network = _built(build, weights, _parts)
     return network.eval(), card
 
 
@@ -150,59 +163,62 @@ def load_backbone(folder: Path) -> tuple[Backbone, Card]:
     """
     weights = read_weights(folder)
     config = _component("backbone", weights.card.backbone, folder)
-    backbone = build_backbone(config, weights.card.channels)
-    _load_part(backbone.exported(), weights, "backbone")
+    backbone = _built(
+        lambda: build_backbone(config, weights.card.channels),
+        weights,
+        lambda built: {"backbone": built.exported()},
+    )
     return backbone.eval(), weights.card
 
 
-def _fill(network: SegmentationNetwork, weights: Weights) -> None:
-    parts: list[tuple[str, nn.Module]] = [
-        ("backbone", network.backbone.exported()),
-        ("decoder", network.decoder),
-        ("head", network.head),
-    ]
-    for name, part in parts:
-        _load_part(part, weights, name)
+def _parts(network: SegmentationNetwork) -> dict[str, nn.Module]:
+    return {
+        "backbone": network.backbone.exported(),
+        "decoder": network.decoder,
+        "head": network.head,
+    }
 
 
-def _load_part(part: nn.Module, weights: Weights, name: str) -> None:
-    state = weights.part(name)
-    report = compare(part.state_dict(), state, name)
-    if not report.fits:
-        raise WeightsError(f"{weights.folder}: the {name} does not fit its card: {report}")
-    part.load_state_dict(state)
+def _built(
+    build: Callable[[], _Module],
+    weights: Weights,
+    parts_of: Callable[[_Module], Mapping[str, nn.Module]],
+) -> _Module:
+    """Build a module and fill its parts with the weights, which must fit exactly."""
+    try:
+        # A card may name a network of any size: on the device "meta" it takes no memory.
+        with contextlib.suppress(NotImplementedError), torch.device("meta"):
+            for name, part in parts_of(build()).items():
+                _check_fits(fit(part.state_dict(), weights.part(name), name), weights, name)
+        module = build()
+    except (ValueError, TypeError, OverflowError, RuntimeError) as error:
+        raise WeightsError(
+            f"the network in the card of {weights.folder} cannot be built: {error}"
+        ) from error
+    for name, part in parts_of(module).items():
+        found = fit(part.state_dict(), weights.part(name), name)
+        _check_fits(found, weights, name)
+        put(part, found)
+    return module
+
+
+def _check_fits(found: Fit, weights: Weights, name: str) -> None:
+    if not found.report.fits:
+        raise WeightsError(f"{weights.folder}: the {name} does not fit its card: {found.report}")
+
+
+def put(part: nn.Module, found: Fit) -> None:
+    """Load tensors that fit; what was allowed to be missing keeps its values."""
+    kept = part.state_dict()
+    part.load_state_dict({name: found.tensors.get(name, value) for name, value in kept.items()})
 
 
 def _component(kind: str, table: Mapping[str, object], folder: Path) -> ComponentConfig:
+    size = len(json.dumps(table))
+    if size > MAX_COMPONENT:
+        raise WeightsError(f"the settings of the {kind} in the card of {folder} take {size} bytes")
     model = registry.config_model(kind, str(table.get("name", "")))
     return validate(model, table, f"{kind} in the card of {folder}")
-
-
-def compare(own: Mapping[str, Tensor], given: Mapping[str, Tensor], prefix: str) -> LoadReport:
-    """Compare a module's tensors with given ones, by name and shape."""
-    both = [name for name in own if name in given]
-    wrong = [name for name in both if own[name].shape != given[name].shape]
-    return LoadReport(
-        loaded=tuple(f"{prefix}.{name}" for name in both if name not in wrong),
-        missing=tuple(f"{prefix}.{name}" for name in own if name not in given),
-        unexpected=tuple(f"{prefix}.{name}" for name in given if name not in own),
-        mismatched=tuple(
-            f"{prefix}.{name} {_shape(given[name])} for {_shape(own[name])}" for name in wrong
-        ),
-    )
-
-
-def _joined(reports: Sequence[LoadReport]) -> LoadReport:
-    return LoadReport(
-        loaded=tuple(name for report in reports for name in report.loaded),
-        missing=tuple(name for report in reports for name in report.missing),
-        unexpected=tuple(name for report in reports for name in report.unexpected),
-        mismatched=tuple(name for report in reports for name in report.mismatched),
-    )
-
-
-def _shape(tensor: Tensor) -> str:
-    return "x".join(str(side) for side in tensor.shape) or "scalar"
 
 
 def _named(table: Mapping[str, object] | None) -> str:

@@ -6,18 +6,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ssl_registry.config.finetune import FinetuneConfig
 from ssl_registry.config.pretrain import PretrainConfig
-from ssl_registry.errors import WeightsError
 from ssl_registry.files import new_folder, write_json, write_text
 from ssl_registry.interfaces.backbone import Backbone
 from ssl_registry.nn.segmentation import SegmentationNetwork
 from ssl_registry.nn.trunk import Trunk
 from ssl_registry.weights.card import CARD, TENSORS, Card
-from ssl_registry.weights.tensors import file_digest, save_tensors
+from ssl_registry.weights.tensors import (
+    check_exportable,
+    content_digest,
+    file_digest,
+    save_tensors,
+)
 
 METADATA = {"format": "pt"}
 """The one metadata entry: more than one would be written in random order."""
@@ -105,16 +108,26 @@ def _library_config(backbone: Backbone, card: Card) -> dict[str, Any]:
 def _write(
     folder: Path, tensors: Mapping[str, Tensor], card: Card, library: Mapping[str, Any]
 ) -> None:
-    for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            raise WeightsError(f"the weights hold non-finite numbers in {name}; not saved")
+    check_exportable(tensors)
     with new_folder(folder) as temporary:
         save_tensors(temporary / TENSORS, tensors, METADATA)
-        final = card.model_copy(update={"sha256": file_digest(temporary / TENSORS)})
+        final = card.model_copy(
+            update={
+                "library": "timm" if library else "ssl_registry",
+                "architecture": library.get("architecture", _architecture(card)),
+                "sha256": file_digest(temporary / TENSORS),
+                "digest": content_digest(tensors),
+            }
+        )
         write_json(temporary / CARD, final.model_dump(mode="json"))
         if library:
             write_json(temporary / "config.json", library)
         write_text(temporary / "README.md", _readme(final))
+
+
+def _architecture(card: Card) -> str:
+    parts = (card.backbone, card.decoder)
+    return " + ".join(str(part["name"]) for part in parts if part is not None)
 
 
 def _readme(card: Card) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -12,7 +13,7 @@ import pytest
 import safetensors
 import timm
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ssl_registry.build import build_backbone, build_decoder
@@ -22,7 +23,6 @@ from ssl_registry.config.pretrain import PretrainConfig
 from ssl_registry.errors import WeightsError
 from ssl_registry.nn import SegmentationNetwork, Trunk
 from ssl_registry.weights.read import (
-    compare,
     load_backbone,
     load_network,
     load_weights,
@@ -165,18 +165,6 @@ def test_a_network_comes_back_with_the_same_logits(
         assert torch.equal(loaded(images(1)), network(images(1)))
 
 
-def test_compare_names_what_is_missing_unexpected_and_of_another_shape() -> None:
-    own = {"a": torch.zeros(2), "b": torch.zeros(2, 3), "c": torch.tensor(1)}
-    report = compare(own, {"a": torch.ones(2), "b": torch.ones(3, 2), "d": torch.ones(1)}, "net")
-    assert report.loaded == ("net.a",)
-    assert report.missing == ("net.c",)
-    assert report.unexpected == ("net.d",)
-    assert report.mismatched == ("net.b 3x2 for 2x3",)
-    assert not report.fits
-    for part in ("1 tensors fit", "1 missing (net.c)", "1 unexpected (net.d)", "net.b 3x2"):
-        assert part in str(report)
-
-
 @pytest.fixture
 def encoder(resnet_table: dict[str, Any], tmp_path: Path) -> Path:
     config = pretraining(resnet_table)
@@ -188,7 +176,6 @@ def encoder(resnet_table: dict[str, Any], tmp_path: Path) -> Path:
     ("overrides", "message"),
     [
         (("backbone=resnet50",), r"backbone resnet18.*missing.*Nothing was loaded"),
-        (("channels=1",), r"3 channels.*1 mismatched .*conv1.weight 64x3x7x7 for 64x1x7x7"),
         (('backbone={name="resnet18",stem="cifar"}',), "mismatched .*64x3x7x7 for 64x3x3x3"),
         (("backbone=unet_encoder",), r"0 tensors fit; \d+ missing .*; \d+ unexpected"),
     ],
@@ -202,6 +189,37 @@ def test_weights_of_another_network_are_refused_and_nothing_is_loaded(
     with pytest.raises(WeightsError, match=message):
         load_weights(trunk, encoder, "encoder")
     assert all(torch.equal(value, before[name]) for name, value in trunk.state_dict().items())
+
+
+def test_a_gray_network_takes_the_weights_of_a_colour_one(
+    encoder: Path, resnet_table: dict[str, Any]
+) -> None:
+    given = load_file(encoder / "model.safetensors")
+    trunk = trunk_of(pretraining(resnet_table, "channels=1"))
+    report = load_weights(trunk, encoder, "encoder")
+    assert report.adapted == ("backbone.conv1.weight from 3 to 1 channels",)
+    own = trunk.backbone.exported().state_dict()
+    assert torch.equal(own.pop("conv1.weight"), given.pop("conv1.weight").sum(1, keepdim=True))
+    assert all(torch.equal(value, given[name]) for name, value in own.items())
+
+
+def test_what_may_be_missing_keeps_its_values(encoder: Path, resnet_table: dict[str, Any]) -> None:
+    file = encoder / "model.safetensors"
+    tensors = load_file(file)
+    kept = {name: value for name, value in tensors.items() if not name.startswith("layer4")}
+    save_file(kept, file, metadata={"format": "pt"})
+    card = json.loads((encoder / "ssl_registry.json").read_text())
+    card["sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
+    (encoder / "ssl_registry.json").write_text(json.dumps(card))
+    trunk = trunk_of(pretraining(resnet_table))
+    with pytest.raises(WeightsError, match=r"missing \(backbone\.layer4"):
+        load_weights(trunk, encoder, "encoder")
+    before = {name: value.clone() for name, value in trunk.backbone.exported().state_dict().items()}
+    load_weights(trunk, encoder, "encoder", allow_missing=["backbone.layer4.*"])
+    after = trunk.backbone.exported().state_dict()
+    for name, value in after.items():
+        expected = before[name] if name.startswith("layer4") else tensors[name]
+        assert torch.equal(value, expected), name
 
 
 def test_an_encoder_has_no_decoder_to_give(encoder: Path, finetune_table: dict[str, Any]) -> None:
