@@ -19,7 +19,7 @@ from ssl_registry.weights.card import MAX_CARD_BYTES
 from ssl_registry.weights.read import load_network, read_weights
 from ssl_registry.weights.tensors import check_exportable, content_digest, file_digest
 
-ROUNDS = 1500
+ROUNDS = 1900
 
 
 @pytest.fixture
