@@ -88,16 +88,24 @@ def evaluate(run: Path | str, *, device: str = "auto") -> dict[str, float]:
 def predict(
     weights: Path | str, images: Sequence[Path | str], out: Path | str, *, device: str = "auto"
 ) -> list[Path]:
-    """Segment image files: writes `<name>.png` and `<name>_overlay.png` into `out`.
+    """Segment image files: writes `<name>.png`, `<name>_overlay.png` and `areas.csv` into `out`.
 
-    Masks hold class numbers at the image's own size (0 and 255 for a single class).
+    Masks hold class numbers at the image's own size (0 and 255 for a single class; where classes
+    overlap, the last one shows). The table has a row per image with each class's area.
+
+    Args:
+        weights: Folder of a fine-tuned segmentation network.
+        images: Image files; of a folder, all pictures in it.
+        out: Folder to write to.
+        device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`.
 
     Returns:
         The masks' paths, in the order of the images.
 
     Raises:
         WeightsError: `weights` holds no segmentation network.
-        DataError: An image cannot be read; images before it are done.
+        DataError: Some images cannot be read; the others are done. Or two results would have
+            one name, or one would replace an image.
     """
     from ssl_registry.evaluation.predict import predict_files
 

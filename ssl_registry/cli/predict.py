@@ -13,7 +13,8 @@ from ssl_registry.cli.text import verbatim
 @click.command(
     epilog=verbatim(
         """
-        Example:  ssl-registry predict runs/finetune-ID/weights scans/*.png --out masks
+        Examples:  ssl-registry predict runs/finetune-ID/weights scans --out masks
+                   ssl-registry predict runs/finetune-ID/weights a.png b.jpg --out masks
         """
     )
 )
@@ -24,10 +25,10 @@ from ssl_registry.cli.text import verbatim
 @out_option("Folder the masks are written to.", required=True)
 @device_option
 def predict(weights: Path, images: tuple[Path, ...], out: Path, device: str) -> None:
-    """Write the mask of each image.
+    """Write the mask of each image, a picture with its outline, and areas.csv.
 
-    WEIGHTS is the folder `weights` of a fine-tuning run, IMAGES are files. Prints the files it
-    wrote.
+    WEIGHTS is the folder `weights` of a fine-tuning run; IMAGES are files, or folders of
+    pictures. Masks have the size of their image. Prints the masks it wrote.
     """
     from ssl_registry import api
 

@@ -2,50 +2,133 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from PIL import Image as PillowImage
 
 from ssl_registry.config.training import TrainingConfig
 from ssl_registry.data.pictures import read_luma, read_rgb
 from ssl_registry.data.resize import shrink_image
 from ssl_registry.errors import DataError
-from ssl_registry.evaluation.predictor import Predictor, numbered
+from ssl_registry.evaluation.predictor import BATCH, Predictor, numbered
 from ssl_registry.evaluation.segment import predicted_mask, resize_probabilities
-from ssl_registry.files import beside
+from ssl_registry.files import beside, write_text
 from ssl_registry.interfaces.dataset import Image, Mask
 from ssl_registry.nn.normalization import Normalize
 from ssl_registry.progress import track
-from ssl_registry.report.contours import overlay
+from ssl_registry.report.contours import overlay_classes
 from ssl_registry.training.device import choose_execution
 from ssl_registry.training.run_folder import check_possible, check_writable
 from ssl_registry.weights.card import Card
 from ssl_registry.weights.read import load_network
 
+AREAS = "areas.csv"
+SHOWN = 5
+"""So many of the images that cannot be read are named."""
+
+
+@dataclass(frozen=True)
+class _Result:
+    """One image's files and areas."""
+
+    image: Path
+    mask: Path
+    size: tuple[int, int]
+    areas: tuple[int, ...]
+
 
 def predict_files(weights: Path, images: Sequence[Path], out: Path, device: str) -> list[Path]:
-    """Segment image files one by one; see `ssl_registry.predict`."""
-    _check_names(images, out)
+    """Segment image files in batches; see `ssl_registry.predict`."""
+    files = list(_expanded(images))
+    _check_names(files, out)
     check_possible(out)
     execution = choose_execution(TrainingConfig(device=device))
     network, card = load_network(weights)
     execution.place(network)
     predictor = Predictor(network, Normalize(card.mean, card.std), len(card.classes), execution)
     check_writable(out)
-    written = []
-    with track("predicting", len(images), unit="image") as bar:
-        for path in images:
-            image = read_luma(path) if card.gray else read_rgb(path)
-            mask = _predict(predictor, image, card)
-            overlaid = overlay(image, mask)
-            mask_file, overlay_file = _files(path, out)
-            _write(mask if len(card.classes) > 1 else mask * 255, mask_file)
-            _write(overlaid, overlay_file)
-            written.append(mask_file)
-            bar.advance()
-    return written
+    results: list[_Result] = []
+    unreadable: list[str] = []
+    with track("predicting", len(files), unit="image") as bar:
+        for start in range(0, len(files), BATCH):
+            batch = files[start : start + BATCH]
+            results += _segment(predictor, card, batch, out, unreadable)
+            bar.advance(len(batch))
+    if results:
+        write_text(out / AREAS, _areas(results, card))
+    if unreadable:
+        more = f"\nand {len(unreadable) - SHOWN} more" if len(unreadable) > SHOWN else ""
+        done = f"; the masks of the other {len(results)} are in {out}" if results else ""
+        named = "\n".join(unreadable[:SHOWN])
+        raise DataError(
+            f"{len(unreadable)} of {len(files)} images cannot be read{done}:\n{named}{more}"
+        )
+    return [result.mask for result in results]
+
+
+def _expanded(images: Sequence[Path]) -> Iterator[Path]:
+    """Files as they are given, and the pictures in each folder that is given, by name."""
+    known = PillowImage.registered_extensions()
+    for path in images:
+        if not path.is_dir():
+            yield path
+            continue
+        found = sorted(file for file in path.iterdir() if file.suffix.lower() in known)
+        if not found:
+            raise DataError(f"the folder {path} holds no pictures")
+        yield from found
+
+
+def _segment(
+    predictor: Predictor, card: Card, files: Sequence[Path], out: Path, unreadable: list[str]
+) -> Iterator[_Result]:
+    """Segment one batch; what cannot be read is added to `unreadable`."""
+    read: list[tuple[Path, Image]] = []
+    for file in files:
+        try:
+            read.append((file, read_luma(file) if card.gray else read_rgb(file)))
+        except DataError as error:
+            unreadable.append(str(error))
+    if not read:
+        return
+    channels = 1 if card.gray else card.channels
+    small = np.stack([shrink_image(image, card.image_size, channels) for _, image in read])
+    for (file, image), probabilities in zip(read, predictor.probabilities(small), strict=True):
+        size = (image.shape[0], image.shape[1])
+        native = resize_probabilities(probabilities, size)
+        mask = predicted_mask(native, card.threshold, card.exclusive)
+        mask_file, overlay_file = _files(file, out)
+        shown = numbered(mask)
+        _write(shown if len(card.classes) > 1 else shown * 255, mask_file)
+        planes = _planes(mask, len(card.classes))
+        _write(overlay_classes(image, planes), overlay_file)
+        yield _Result(file, mask_file, size, tuple(int(plane.sum()) for plane in planes))
+
+
+def _planes(mask: Mask, classes: int) -> list[Mask]:
+    """One plane of 0 and 1 per class."""
+    if mask.ndim == 3:
+        return list(mask)
+    return [(mask == number).astype(np.uint8) for number in range(1, classes + 1)]
+
+
+def _areas(results: Sequence[_Result], card: Card) -> str:
+    """A row per image: its size, and each class's area in pixels and as a share."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    columns = [f"{name}_{unit}" for name in card.classes for unit in ("pixels", "share")]
+    writer.writerow(["image", "mask", "width", "height", *columns])
+    for result in results:
+        height, width = result.size
+        areas = [cell for area in result.areas for cell in (area, f"{area / height / width:.6f}")]
+        writer.writerow([result.image, result.mask.name, width, height, *areas])
+    return text.getvalue()
 
 
 def _files(image: Path, out: Path) -> tuple[Path, Path]:
@@ -55,7 +138,7 @@ def _files(image: Path, out: Path) -> tuple[Path, Path]:
 
 def _check_names(images: Sequence[Path], out: Path) -> None:
     """No two results may have one name, and none may replace an image that was given."""
-    results = [file for image in images for file in _files(image, out)]
+    results = [out / AREAS, *(file for image in images for file in _files(image, out))]
     twice = [file for file, count in Counter(results).items() if count > 1]
     if twice:
         raise DataError(
@@ -68,14 +151,6 @@ def _check_names(images: Sequence[Path], out: Path) -> None:
             raise DataError(
                 f"{file} is one of the images and would be replaced; choose another folder"
             )
-
-
-def _predict(predictor: Predictor, image: Image, card: Card) -> Mask:
-    """One plane of class numbers at the image's size; where classes overlap, the last shows."""
-    small = shrink_image(image, card.image_size, 1 if card.gray else card.channels)
-    probabilities = predictor.probabilities(small[None])[0]
-    native = resize_probabilities(probabilities, (image.shape[0], image.shape[1]))
-    return numbered(predicted_mask(native, card.threshold, card.exclusive))
 
 
 def _write(pixels: Image, path: Path) -> None:

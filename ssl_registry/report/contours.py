@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl_registry.report.colors import PREDICTIONS
+from ssl_registry.report.colors import PREDICTIONS, prediction_color
 
 Image = NDArray[np.uint8]
 Mask = NDArray[np.uint8]
@@ -78,6 +79,22 @@ def overlay(
     blended = (1 - line) * blended + line * np.asarray(_rgb(color), dtype=np.float64)
     result: Image = np.rint(blended).astype(np.uint8)
     return result
+
+
+def overlay_classes(image: Image, masks: Sequence[Mask]) -> Image:
+    """Draw the outlines of several masks over an image, each class in its own colour.
+
+    Args:
+        image: uint8 `[H, W]` (gray) or `[H, W, 3]` (RGB).
+        masks: By class, uint8 `[H, W]`; the first is drawn last, above the others.
+
+    Returns:
+        uint8 `[H, W, 3]`, a new array.
+    """
+    drawn = to_rgb(image).copy()
+    for number, mask in reversed(list(enumerate(masks))):
+        drawn = overlay(drawn, mask, prediction_color(number))
+    return drawn
 
 
 def _signed_distance(inside: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -42,6 +43,7 @@ def test_masks_have_the_size_of_their_image(
     with PillowImage.open(tmp_path / "out" / "scan_overlay.png") as overlay:
         assert (overlay.mode, overlay.size) == ("RGB", (61, 47))
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "areas.csv",
         "scan.png",
         "scan_overlay.png",
     ]
@@ -65,9 +67,10 @@ def test_probabilities_equal_those_of_the_evaluation(
     monkeypatch.setattr(Predictor, "probabilities", noted)
     files = [data.samples[place].files[0] for place in places]
     masks = predict(finetuned / "weights", files, tmp_path / "out", device="cpu")
-    for place, probabilities, mask_file in zip(places, used, masks, strict=True):
+    (batch,) = used
+    for place, probabilities, mask_file in zip(places, batch, masks, strict=True):
         # Batches of other sizes may take other kernels.
-        np.testing.assert_allclose(probabilities[0], evaluated[place], atol=1e-6)
+        np.testing.assert_allclose(probabilities, evaluated[place], atol=1e-6)
         mask = np.asarray(PillowImage.open(mask_file))
         native = resize_probabilities(evaluated[place], mask.shape)
         assert (mask == 255 * predicted_mask(native, 0.5, exclusive=True)).mean() > 0.999
@@ -93,11 +96,48 @@ def test_unreadable_images_are_named(finetuned: Path, tmp_path: Path) -> None:
     text, half = tmp_path / "text.png", tmp_path / "half.png"
     text.write_text("no picture")
     half.write_bytes(good.read_bytes()[:500])
-    for bad in (text, half, tmp_path / "missing.png", tmp_path):
-        out = tmp_path / f"out-{bad.stem}"
-        with pytest.raises(DataError, match=f"cannot read the image {bad}"):
-            predict(finetuned / "weights", [good, bad], out)
-        assert sorted(path.name for path in out.iterdir()) == ["good.png", "good_overlay.png"]
+    bad = [text, half, tmp_path / "missing.png"]
+    out = tmp_path / "out"
+    with pytest.raises(DataError, match=r"3 of 4 images cannot be read; the masks of the other 1"):
+        predict(finetuned / "weights", [bad[0], good, *bad[1:]], out)
+    assert sorted(path.name for path in out.iterdir()) == [
+        "areas.csv",
+        "good.png",
+        "good_overlay.png",
+    ]
+    for file in bad:
+        with pytest.raises(DataError, match=f"cannot read the image {file}"):
+            predict(finetuned / "weights", [file], tmp_path / "none")
+    assert not list((tmp_path / "none").iterdir())
+
+
+def test_a_folder_stands_for_its_pictures(
+    finetuned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predict_module, "BATCH", 2)
+    folder = tmp_path / "scans"
+    (folder / "inner").mkdir(parents=True)
+    (folder / "notes.txt").write_text("no picture")
+    for name in ("c.png", "a.JPG", "b.bmp"):
+        picture(folder / name, "L", (40, 30))
+    masks = predict(finetuned / "weights", [folder], tmp_path / "out")
+    assert [mask.name for mask in masks] == ["a.png", "b.png", "c.png"]
+    with pytest.raises(DataError, match="inner holds no pictures"):
+        predict(finetuned / "weights", [folder / "inner"], tmp_path / "out")
+
+
+def test_areas_are_those_of_the_masks(finetuned: Path, tiny_busi: Path, tmp_path: Path) -> None:
+    files = sorted((tiny_busi / "benign").glob("*).png"))[:5]
+    masks = predict(finetuned / "weights", files, tmp_path / "out")
+    with (tmp_path / "out" / "areas.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["image"] for row in rows] == [str(file) for file in files]
+    for row, file in zip(rows, masks, strict=True):
+        mask = np.asarray(PillowImage.open(file))
+        assert (int(row["height"]), int(row["width"])) == mask.shape
+        assert int(row["lesion_pixels"]) == (mask == 255).sum()
+        assert float(row["lesion_share"]) == pytest.approx((mask == 255).mean(), abs=1e-6)
+    assert any(int(row["lesion_pixels"]) for row in rows)
 
 
 @pytest.mark.parametrize("gray", [True, False])
