@@ -1,15 +1,20 @@
-"""Build the BUSI cache and, in turn, do the same work in a plain single-thread Pillow loop.
+r"""Build an image cache and, in turn, do the same work in a plain single-thread Pillow loop.
 
-    python benchmarks/cache_build.py --data ../shared/data --repeats 5
+    python benchmarks/cache_build.py --data ../shared/data/busi --repeats 5
+    python benchmarks/cache_build.py --dataset image_folder --data CIFAR --size 40 \
+        --images 1000 10000 60000
 
-Both decode every image and mask, shrink the images antialiased to 64 px, and unite and shrink the
-masks. Wall time depends on what else the machine does; CPU time says how much work was done.
+Both decode every image, and every mask of BUSI, shrink the images antialiased, and unite and
+shrink the masks. Wall time depends on what else the machine does; CPU time says how much work was
+done. The second start is what a pre-training does from the end of its imports to its first batch
+when the cache of all images is there.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import resource
 import statistics
 import sys
 import tempfile
@@ -24,10 +29,14 @@ from PIL import Image, ImageChops
 from ssl_registry import Dataset, Sample
 from ssl_registry.build import build_dataset
 from ssl_registry.config.load import validate
+from ssl_registry.config.model import ComponentConfig
+from ssl_registry.config.pretrain import PretrainConfig
 from ssl_registry.data.cache import CACHE_VARIABLE, CacheSettings, open_cache
+from ssl_registry.data.pool import load_pool
 from ssl_registry.registry import config_model
-
-SIZE = 64
+from ssl_registry.training.device import choose_execution
+from ssl_registry.training.loop import total_steps
+from ssl_registry.training.pretrain import build_job, build_trunk
 
 
 class Times(NamedTuple):
@@ -37,25 +46,57 @@ class Times(NamedTuple):
     cpu: float
 
 
-def plain_loop(samples: Sequence[Sample]) -> None:
+def plain_loop(samples: Sequence[Sample], settings: CacheSettings) -> None:
     """What one would write without a library, into arrays in memory."""
-    images = np.empty((len(samples), 1, SIZE, SIZE), np.uint8)
-    masks = np.zeros((len(samples), SIZE, SIZE), np.uint8)
+    size, mode = settings.size, "L" if settings.channels == 1 else "RGB"
+    images = np.empty((len(samples), size, size, settings.channels), np.uint8)
+    masks = np.zeros((len(samples), size, size), np.uint8) if settings.masks else None
     for place, sample in enumerate(samples):
         image, *parts = sample.files
-        luma = Image.open(image).convert("L")
-        images[place, 0] = np.asarray(luma.resize((SIZE, SIZE), Image.Resampling.BILINEAR))
-        union = Image.open(parts[0]).convert("L")
-        for part in parts[1:]:
-            union = ImageChops.lighter(union, Image.open(part).convert("L"))
-        masks[place] = np.asarray(union.resize((SIZE, SIZE), Image.Resampling.BOX)) >= 128
+        picture = Image.open(image).convert(mode)
+        small = np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR))
+        images[place] = small.reshape(size, size, -1)
+        if masks is not None:
+            union = Image.open(parts[0]).convert("L")
+            for part in parts[1:]:
+                union = ImageChops.lighter(union, Image.open(part).convert("L"))
+            masks[place] = np.asarray(union.resize((size, size), Image.Resampling.BOX)) >= 128
 
 
-def cache_build(dataset: Dataset, samples: Sequence[Sample]) -> None:
+def cache_build(dataset: Dataset, samples: Sequence[Sample], settings: CacheSettings) -> None:
     """The library's own way, into a cache folder of its own."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ[CACHE_VARIABLE] = folder
-        open_cache(dataset, samples, CacheSettings(SIZE, 1, masks=True))
+        open_cache(dataset, samples, settings)
+
+
+def second_start(config: ComponentConfig, size: int) -> list[str]:
+    """Time each part of a pre-training's start from a cache, after a first start has made it."""
+    table = {
+        "method": "simclr",
+        "backbone": "resnet18",
+        "data": [config],
+        "cache_size": size,
+        "monitoring": {"validation_epochs": 0},
+    }
+    run = validate(PretrainConfig, table, "the benchmark")
+    execution = choose_execution(run.training)
+    lines = []
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ[CACHE_VARIABLE] = folder
+        for start in ("first", "second"):
+            times = [time.perf_counter()]
+            trunk = build_trunk(run)
+            times.append(time.perf_counter())
+            pool = load_pool(run.data, run.parts, size=run.stored_size, channels=run.channels)
+            times.append(time.perf_counter())
+            job = build_job(run, trunk, pool, total_steps(len(pool), run.training), execution)
+            pool.images(job.order(run.seed, 0)[: run.training.batch_size])
+            times.append(time.perf_counter())
+            spent = dict(zip(("network", "images", "first batch"), np.diff(times), strict=True))
+            parts = ", ".join(f"{part} {seconds:.2f} s" for part, seconds in spent.items())
+            lines.append(f"{start} start: {times[-1] - times[0]:.2f} s ({parts})\n")
+    return lines
 
 
 def measure(work: Callable[[], None]) -> Times:
@@ -72,28 +113,48 @@ def row(name: str, times: Sequence[Times], images: int) -> str:
     return f"{name:12} {wall:7.2f} {cpu:7.2f} {images / wall:9.0f} {cpu / wall:11.2f}\n"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Time the building of the BUSI cache.")
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds busi/")
-    parser.add_argument("--repeats", type=int, default=3, help="Builds of each kind.")
-    arguments = parser.parse_args()
-    table = {"name": "busi", "root": arguments.data / "busi"}
-    dataset = build_dataset(validate(config_model("dataset", "busi"), table, "--data"))
-    samples = dataset.samples()
-    plain_loop(samples)  # so that the files are in the system's cache for both
+def compare(
+    dataset: Dataset, samples: Sequence[Sample], settings: CacheSettings, repeats: int
+) -> str:
+    """Build the cache and run the plain loop in turn; gives a table."""
+    for sample in samples:
+        for file in sample.files:
+            file.read_bytes()  # so that the files are in the system's cache for both
     plain, cache = [], []
-    for _ in range(arguments.repeats):
-        plain.append(measure(lambda: plain_loop(samples)))
-        cache.append(measure(lambda: cache_build(dataset, samples)))
+    peak = 0
+    for _ in range(repeats):
+        cache.append(measure(lambda: cache_build(dataset, samples, settings)))
+        peak = peak or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        plain.append(measure(lambda: plain_loop(samples, settings)))
     ratio = statistics.median(a.wall / b.wall for a, b in zip(plain, cache, strict=True))
     work = statistics.median(b.cpu / a.cpu for a, b in zip(plain, cache, strict=True))
-    sys.stdout.write(
-        f"{len(samples)} images, {os.cpu_count()} cores\n"
+    return (
+        f"{len(samples)} images at {settings.size} px, {os.cpu_count()} cores\n"
         f"{'':12} {'wall s':>7} {'CPU s':>7} {'images/s':>9} {'cores busy':>11}\n"
         + row("plain loop", plain, len(samples))
         + row("cache build", cache, len(samples))
-        + f"speed: {ratio:.2f} times the plain loop's, with {work:.2f} times its CPU time\n"
+        + f"speed: {ratio:.2f} times the plain loop's, with {work:.2f} times its CPU time; "
+        f"peak memory {peak / 1024:.0f} MiB\n"
     )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Time the building of an image cache.")
+    parser.add_argument("--dataset", default="busi", help="Name of the dataset.")
+    parser.add_argument("--data", type=Path, required=True, help="Its folder.")
+    parser.add_argument("--size", type=int, default=64, help="Side of the cached images, px.")
+    parser.add_argument("--repeats", type=int, default=3, help="Builds of each kind.")
+    parser.add_argument("--images", type=int, nargs="*", default=[], help="Default: all.")
+    arguments = parser.parse_args()
+    table = {"name": arguments.dataset, "root": arguments.data}
+    config = validate(config_model("dataset", arguments.dataset), table, "--data")
+    dataset = build_dataset(config)
+    samples, masks = dataset.samples(), arguments.dataset == "busi"
+    settings = CacheSettings(arguments.size, dataset.info.channels, masks)
+    for count in arguments.images or [len(samples)]:
+        some = [samples[place] for place in np.linspace(0, len(samples) - 1, count).astype(int)]
+        sys.stdout.write(compare(dataset, some, settings, arguments.repeats))
+    sys.stdout.writelines(second_start(config, arguments.size))
 
 
 if __name__ == "__main__":

@@ -47,6 +47,8 @@ def create(kind: str, name: str, /, **settings: Any) -> Any:
     """
     if kind == "experiment":
         raise ConfigError("an experiment is data and cannot be created; run it with the runner")
+    if kind == "preset":
+        raise ConfigError("a preset is data and cannot be created; name it as `preset` in a config")
     model = registry.config_model(kind, name)
     needed = BUILD_ARGUMENTS[kind]
     missing = [argument for argument in needed if argument not in settings]

@@ -14,6 +14,8 @@ from pydantic import BaseModel
 
 from ssl_registry import registry
 from ssl_registry.config.load import component_kinds
+from ssl_registry.config.presets import layers
+from ssl_registry.config.run import RunConfig
 
 HOW_NOT_WHAT = frozenset({"device", "threads", "checkpoint_seconds"})
 """Settings under `training` that say how a run is executed, not what it computes."""
@@ -32,6 +34,14 @@ def components_used(config: BaseModel) -> list[dict[str, str]]:
         registry.find(kind, component.name).provenance()
         for kind, component in component_kinds(config)
     ]
+
+
+def presets_used(config: RunConfig) -> list[dict[str, str]]:
+    """Name, plugin, distribution and version of each preset the config was laid over.
+
+    They are no part of a run's id: what they say is in the resolved config.
+    """
+    return [layer.found.provenance() for layer in layers(config.preset, config.section)]
 
 
 def environment(device: str, precision: str, threads: int) -> dict[str, str]:

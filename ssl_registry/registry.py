@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ssl_registry.discovery import DISABLE_VARIABLE, PluginRecord, plugins
 from ssl_registry.errors import ComponentClashError, ComponentNotFoundError, PluginError
-from ssl_registry.spec import KINDS, Component
+from ssl_registry.spec import FILE_KINDS, KINDS, Component
 
 if TYPE_CHECKING:
     from ssl_registry.config.model import ComponentConfig
@@ -153,8 +153,8 @@ def factory(kind: str, name: str) -> Callable[..., Any]:
         PluginError: It cannot be imported, or cannot be called.
     """
     found = find(kind, name)
-    if found.component.kind == "experiment":
-        raise ComponentNotFoundError(f"experiment {name!r} is a file: nothing to build")
+    if kind in FILE_KINDS:
+        raise ComponentNotFoundError(f"{kind} {name!r} is a file: nothing to build")
     built: Callable[..., Any] = load_target(found.component.factory, found)
     if not callable(built):
         raise PluginError(f"{found.described}: {found.component.factory} cannot be called")
@@ -162,7 +162,7 @@ def factory(kind: str, name: str) -> Callable[..., Any]:
 
 
 def resource(kind: str, name: str) -> str:
-    """The text of the file that an `experiment` component ships.
+    """The text of the file that a `preset` or `experiment` component ships.
 
     Raises:
         ComponentNotFoundError: There is no such component, or it is no file.
@@ -170,7 +170,7 @@ def resource(kind: str, name: str) -> str:
         PluginError: The file is not in the package, or cannot be read.
     """
     found = find(kind, name)
-    if kind != "experiment":
+    if kind not in FILE_KINDS:
         raise ComponentNotFoundError(f"{kind} {name!r} is no file to read")
     package, _, file = found.component.factory.partition(":")
     try:

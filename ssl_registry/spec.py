@@ -19,8 +19,19 @@ API_VERSION: Final = 1
 
 ENTRY_POINT_GROUP: Final = "ssl_registry"
 
-Kind = Literal["method", "backbone", "decoder", "augmentation", "dataset", "task", "experiment"]
+Kind = Literal[
+    "method",
+    "backbone",
+    "decoder",
+    "augmentation",
+    "dataset",
+    "task",
+    "preset",
+    "experiment",
+]
 KINDS: Final[tuple[str, ...]] = get_args(Kind)
+FILE_KINDS: Final = frozenset({"preset", "experiment"})
+"""Kinds that are data: files in a package, with nothing to build."""
 
 hookspec = pluggy.HookspecMarker("ssl_registry")
 hookimpl = pluggy.HookimplMarker("ssl_registry")
@@ -34,8 +45,9 @@ class Component:
         kind: One of `KINDS`.
         name: The name configs use, unique within its kind.
         factory: `"package.module:Attribute"`, the class or function that builds the component;
-            for kind `experiment`, `"package:file.toml"`, a file shipped in the package.
-        config: `"package.config:Model"`, its pydantic model; empty for experiments.
+            for the kinds `preset` and `experiment`, `"package:file.toml"`, a file shipped in the
+            package.
+        config: `"package.config:Model"`, its pydantic model; empty for presets and experiments.
         summary: One line for listings.
     """
 
@@ -52,7 +64,7 @@ class Component:
             )
         if not self.name or "/" in self.name or self.name != self.name.strip():
             raise ValueError(f"{self.name!r} is no usable component name")
-        targets = [self.factory] if self.kind == "experiment" else [self.factory, self.config]
+        targets = [self.factory] if self.kind in FILE_KINDS else [self.factory, self.config]
         for target in targets:
             module, _, attribute = target.partition(":")
             if not module or not attribute:

@@ -17,7 +17,7 @@ from ssl_registry.interfaces.method import Method, MethodContext
 from ssl_registry.interfaces.task import Task, TaskContext
 from ssl_registry.nn.segmentation import SegmentationNetwork
 from ssl_registry.nn.trunk import Trunk
-from ssl_registry.spec import KINDS
+from ssl_registry.spec import FILE_KINDS, KINDS
 
 METHOD_CONTEXT = MethodContext(num_images=8, total_steps=2, batch_size=4, image_size=32, channels=1)
 
@@ -64,8 +64,8 @@ def test_every_other_kind(tmp_path: Path) -> None:
     assert dataset.config.name == "busi"
 
 
-def test_each_kind_but_experiment_can_be_created() -> None:
-    assert set(BUILD_ARGUMENTS) == set(KINDS) - {"experiment"}
+def test_each_kind_but_files_can_be_created() -> None:
+    assert set(BUILD_ARGUMENTS) == set(KINDS) - FILE_KINDS
 
 
 @pytest.mark.parametrize(
@@ -113,9 +113,11 @@ def test_unknown_names_are_answered_with_near_ones() -> None:
         create("metod", "simclr")
 
 
-def test_an_experiment_is_not_created() -> None:
+def test_data_are_not_created() -> None:
     with pytest.raises(ConfigError, match="an experiment is data and cannot be created"):
         create("experiment", "quickstart")
+    with pytest.raises(ConfigError, match="name it as `preset` in a config"):
+        create("preset", "simclr-paper")
 
 
 def test_a_provider_may_be_named() -> None:

@@ -12,7 +12,11 @@ Width = Annotated[int, Field(ge=2)]
 
 
 class AttentionUNetConfig(ComponentConfig):
-    """Settings of `attention_unet`."""
+    """Settings of `attention_unet`.
+
+    Oktay et al., Attention U-Net: Learning Where to Look for the Pancreas, MIDL 2018,
+    arXiv:1804.03999.
+    """
 
     name: str = "attention_unet"
     widths: tuple[Width, ...] = Field(

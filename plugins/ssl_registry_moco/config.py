@@ -39,7 +39,14 @@ class MoCoConfig(MethodConfig):
         default=None,
         ge=1,
         description="Keys in the queue (K in the paper); default: the largest power of two that "
-        "is at most the number of images, and at most 4096.",
+        "is at most `queue_share` times the number of images, and at most 4096.",
+    )
+    queue_share: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="Keys per image for the default `queue_length`; a longer queue would hold "
+        "several keys of each image, which are no true negatives.",
     )
     projection_dim: int = Field(default=128, ge=1, description="Length of queries and keys.")
     hidden_dim: int | None = Field(

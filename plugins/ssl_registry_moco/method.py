@@ -29,11 +29,15 @@ from ssl_registry_moco.split_norm import split_batch_norms
 
 
 class MoCo(Method):
-    """MoCo (He et al. 2020) and MoCo v2 (Chen et al. 2020, arXiv:2003.04297).
+    r"""MoCo (He et al. 2020) and MoCo v2 (Chen et al. 2020, arXiv:2003.04297).
 
-    A query is the projected embedding of one view; its key is that of the other view, by an
-    encoder that follows the query encoder slowly, without gradient. The loss tells the key from
-    the keys of earlier batches.
+    He, Fan, Wu, Xie and Girshick, Momentum Contrast for Unsupervised Visual Representation
+    Learning, CVPR 2020, arXiv:1911.05722. A query is the projected embedding of one view; its key
+    is that of the other view, by an encoder that follows the query encoder slowly, without
+    gradient. The loss (equation 1) tells the key from the keys of earlier batches. The parameters
+    of the key encoder follow those of the query encoder by equation 2,
+
+    .. math:: \theta_k \leftarrow m\,\theta_k + (1 - m)\,\theta_q .
 
     The key encoder moves, and the batch's keys enter the queue, in `after_step` and only if the
     step was committed. The official code moves the key encoder just before the keys' forward of
@@ -64,7 +68,7 @@ class MoCo(Method):
             split_batch_norms(self.trunk, self._splits)
         self.key_trunk = copy.deepcopy(self.trunk).requires_grad_(False)
         self.key_projection = copy.deepcopy(self.projection).requires_grad_(False)
-        length = config.queue_length or fitting_length(context.num_images)
+        length = config.queue_length or fitting_length(context.num_images, config.queue_share)
         self.queue = KeyQueue(length, config.projection_dim)
         self._pending: tuple[Tensor, Tensor] | None = None
 
@@ -164,7 +168,7 @@ def _check_context(config: MoCoConfig, context: MethodContext) -> None:
         _check_split(context.batch_size, config.bn_splits)
     if context.world_size > 1:
         raise ConfigError("moco runs in one process: its queue is not shared among several")
-    fitting = fitting_length(context.num_images)
+    fitting = fitting_length(context.num_images, config.queue_share)
     if config.queue_length is not None and config.queue_length > context.num_images:
         warnings.warn(
             f"method.queue_length = {config.queue_length} is more than the {context.num_images} "

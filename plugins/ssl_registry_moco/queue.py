@@ -51,9 +51,10 @@ class KeyQueue(nn.Module):
         self.pointer.copy_((self.pointer + len(keys)) % length)
 
 
-def fitting_length(num_images: int) -> int:
-    """Length of a queue for a set: the largest power of two within it, at most 4096.
+def fitting_length(num_images: int, share: float = 1.0) -> int:
+    """Length of a queue for a set: the largest power of two within `share` of it, at most 4096.
 
     A longer queue would hold several keys of each image, among them the query's own.
     """
-    return min(4096, 1 << (num_images.bit_length() - 1))
+    within = max(1, int(share * num_images))
+    return min(4096, 1 << (within.bit_length() - 1))

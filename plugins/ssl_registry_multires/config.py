@@ -12,7 +12,11 @@ Width = Annotated[int, Field(ge=1)]
 
 
 class MultiResEncoderConfig(ComponentConfig):
-    """Settings of `multires_encoder`."""
+    """Settings of `multires_encoder`.
+
+    Ibtehaz and Rahman, MultiResUNet: Rethinking the U-Net Architecture for Multimodal Biomedical
+    Image Segmentation, Neural Networks 2020, arXiv:1902.04049.
+    """
 
     name: str = "multires_encoder"
     widths: tuple[Width, ...] = Field(
@@ -27,7 +31,11 @@ class MultiResEncoderConfig(ComponentConfig):
 
 
 class MultiResUNetConfig(ComponentConfig):
-    """Settings of `multiresunet`."""
+    """Settings of `multiresunet`.
+
+    Ibtehaz and Rahman, MultiResUNet: Rethinking the U-Net Architecture for Multimodal Biomedical
+    Image Segmentation, Neural Networks 2020, arXiv:1902.04049.
+    """
 
     name: str = "multiresunet"
     widths: tuple[Width, ...] = Field(

@@ -1,4 +1,9 @@
-"""Not yet written."""
+"""The multi-organ study as data: its partitions and its fine-tuning.
+
+Figueiras, Aidos and Garcia, "Multi-organ Self-supervised Contrastive Learning for Breast Lesion
+Segmentation". The pre-trainings of its three methods are presets of theirs (`simclr-paper`,
+`moco-paper`, `simsiam-paper`).
+"""
 
 from __future__ import annotations
 
@@ -8,8 +13,26 @@ from ssl_registry import Component, hookimpl
 
 SSL_REGISTRY_API = 1
 
+_PRESETS = {
+    "paper-busi": "The study's breast images: 546 for training, 78 and 156",
+    "paper-multi-organ": "Pre-training on breast, heart and lung: 2,553 images, 299 for validation",
+    "paper-cifar10": "Pre-training on natural images: CIFAR-10, 50,000 and 10,000",
+    "paper-mini-imagenet": "Pre-training on natural images: mini-ImageNet, 48,000 and 12,000",
+    "paper-busi-cifar10": "Pre-training on breast and CIFAR-10: 50,546 images and 10,078",
+    "paper-busi-mini-imagenet": "Pre-training on breast and mini-ImageNet: 48,546 and 12,078",
+    "paper-finetune": "The study's fine-tuning, its gaps filled",
+    "recommended-finetune": "Fine-tuning with the same steps for every share of the labels",
+}
+
 
 @hookimpl
 def ssl_registry_components() -> Iterable[Component]:
-    """Offer nothing yet."""
-    return []
+    """The presets."""
+    for name, summary in _PRESETS.items():
+        file = name.removeprefix("paper-").replace("-", "_")
+        yield Component(
+            kind="preset",
+            name=name,
+            factory=f"ssl_registry_paper:presets/{file}.toml",
+            summary=summary,
+        )

@@ -12,7 +12,11 @@ Width = Annotated[int, Field(ge=1)]
 
 
 class R2EncoderConfig(ComponentConfig):
-    """Settings of `r2_encoder`."""
+    """Settings of `r2_encoder`.
+
+    Alom, Hasan, Yakopcic, Taha and Asari, Recurrent Residual Convolutional Neural Network based
+    on U-Net (R2U-Net) for Medical Image Segmentation, 2018, arXiv:1802.06955.
+    """
 
     name: str = "r2_encoder"
     widths: tuple[Width, ...] = Field(
@@ -26,7 +30,11 @@ class R2EncoderConfig(ComponentConfig):
 
 
 class R2UNetConfig(ComponentConfig):
-    """Settings of `r2unet`."""
+    """Settings of `r2unet`.
+
+    Alom, Hasan, Yakopcic, Taha and Asari, Recurrent Residual Convolutional Neural Network based
+    on U-Net (R2U-Net) for Medical Image Segmentation, 2018, arXiv:1802.06955.
+    """
 
     name: str = "r2unet"
     widths: tuple[Width, ...] = Field(

@@ -12,7 +12,11 @@ Width = Annotated[int, Field(ge=1)]
 
 
 class ResidualEncoderConfig(ComponentConfig):
-    """Settings of `residual_encoder`."""
+    """Settings of `residual_encoder`.
+
+    Zhang, Liu and Wang, Road Extraction by Deep Residual U-Net, GRSL 2018, arXiv:1711.10684;
+    Kerfoot et al., Left-Ventricle Quantification Using Residual U-Net, STACOM 2018.
+    """
 
     name: str = "residual_encoder"
     widths: tuple[Width, ...] = Field(
@@ -26,7 +30,11 @@ class ResidualEncoderConfig(ComponentConfig):
 
 
 class ResidualUNetConfig(ComponentConfig):
-    """Settings of `residual_unet`."""
+    """Settings of `residual_unet`.
+
+    Zhang, Liu and Wang, Road Extraction by Deep Residual U-Net, GRSL 2018, arXiv:1711.10684;
+    Kerfoot et al., Left-Ventricle Quantification Using Residual U-Net, STACOM 2018.
+    """
 
     name: str = "residual_unet"
     widths: tuple[Width, ...] = Field(

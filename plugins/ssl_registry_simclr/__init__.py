@@ -1,4 +1,4 @@
-"""SimCLR (Chen et al. 2020): its method and its augmentation."""
+"""SimCLR (Chen et al. 2020): its method, its augmentation and presets."""
 
 from __future__ import annotations
 
@@ -8,10 +8,19 @@ from ssl_registry import Component, hookimpl
 
 SSL_REGISTRY_API = 1
 
+_PRESETS = {
+    "paper": "The multi-organ study's SimCLR at 32 px, batch 512",
+    "paper-50": "The multi-organ study's SimCLR at 50 px, batch 256",
+    "paper-64": "The multi-organ study's SimCLR at 64 px, batch 256",
+    "recommended": "SimCLR for small sets of gray medical images, 20,000 steps",
+    "imagenet": "SimCLR on ImageNet as its authors' code trains it",
+    "cifar": "SimCLR on CIFAR-10 as its authors' code trains it",
+}
+
 
 @hookimpl
 def ssl_registry_components() -> Iterable[Component]:
-    """The method and the augmentation it asks for."""
+    """The method, the augmentation it asks for, and presets."""
     yield Component(
         kind="method",
         name="simclr",
@@ -26,3 +35,10 @@ def ssl_registry_components() -> Iterable[Component]:
         config="ssl_registry_simclr.config:SimCLRAugmentationConfig",
         summary="Two views by crop, flip, colour jitter, grayscale and blur",
     )
+    for name, summary in _PRESETS.items():
+        yield Component(
+            kind="preset",
+            name=f"simclr-{name}",
+            factory=f"ssl_registry_simclr:presets/{name}.toml",
+            summary=summary,
+        )

@@ -14,6 +14,10 @@ from ssl_registry_simclr.loss import nt_xent
 class SimCLR(Method):
     """SimCLR (Chen et al. 2020): h = f(x), z = g(h), NT-Xent between the z of two views.
 
+    Chen, Kornblith, Norouzi and Hinton, A Simple Framework for Contrastive Learning of Visual
+    Representations, ICML 2020, arXiv:2002.05709. f is the network that is pre-trained, g a small
+    head that is thrown away afterwards; the loss is equation 1.
+
     Both views go through the network in one forward, so batch normalisation sees all 2N.
     Negatives come from the process's own batch.
 

@@ -24,7 +24,12 @@ from ssl_registry_simsiam.loss import negative_cosine
 
 
 class SimSiam(Method):
-    """SimSiam (Chen and He 2021): z = g(f(x)), p = h(z), and p of a view predicts the other's z.
+    r"""SimSiam (Chen and He 2021): z = g(f(x)), p = h(z), and p of a view predicts the other's z.
+
+    Chen and He, Exploring Simple Siamese Representation Learning, CVPR 2021, arXiv:2011.10566.
+    With D the negative cosine and sg the stop-gradient, the loss of an image is equation 4,
+
+    .. math:: L = \tfrac{1}{2} D(p_1, \mathrm{sg}(z_2)) + \tfrac{1}{2} D(p_2, \mathrm{sg}(z_1)) .
 
     The views go through the network one after the other, so that each is normalised by its own
     statistics.

@@ -12,7 +12,11 @@ Width = Annotated[int, Field(ge=1)]
 
 
 class SKEncoderConfig(ComponentConfig):
-    """Settings of `sk_encoder`."""
+    """Settings of `sk_encoder`.
+
+    Byra et al., Breast mass segmentation in ultrasound with selective kernel U-Net convolutional
+    neural network, Biomedical Signal Processing and Control 2020.
+    """
 
     name: str = "sk_encoder"
     widths: tuple[Width, ...] = Field(
@@ -26,7 +30,11 @@ class SKEncoderConfig(ComponentConfig):
 
 
 class SKUNetConfig(ComponentConfig):
-    """Settings of `sk_unet`."""
+    """Settings of `sk_unet`.
+
+    Byra et al., Breast mass segmentation in ultrasound with selective kernel U-Net convolutional
+    neural network, Biomedical Signal Processing and Control 2020.
+    """
 
     name: str = "sk_unet"
     widths: tuple[Width, ...] = Field(

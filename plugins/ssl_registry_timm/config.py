@@ -25,19 +25,31 @@ class ResNetConfig(ComponentConfig):
 
 
 class ResNet18Config(ResNetConfig):
-    """Settings of `resnet18`."""
+    """Settings of `resnet18`.
+
+    He, Zhang, Ren and Sun, Deep Residual Learning for Image Recognition, CVPR 2016,
+    arXiv:1512.03385.
+    """
 
     name: str = "resnet18"
 
 
 class ResNet50Config(ResNetConfig):
-    """Settings of `resnet50`."""
+    """Settings of `resnet50`.
+
+    He, Zhang, Ren and Sun, Deep Residual Learning for Image Recognition, CVPR 2016,
+    arXiv:1512.03385.
+    """
 
     name: str = "resnet50"
 
 
 class TimmConfig(ComponentConfig):
-    """Settings of `timm`."""
+    """Settings of `timm`.
+
+    Wightman, PyTorch Image Models, https://github.com/huggingface/pytorch-image-models; each model
+    has a paper of its own.
+    """
 
     name: str = "timm"
     model: str = Field(description="Name of a timm model, such as convnext_atto.", min_length=1)

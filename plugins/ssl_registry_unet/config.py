@@ -12,7 +12,11 @@ Width = Annotated[int, Field(ge=1)]
 
 
 class UNetEncoderConfig(ComponentConfig):
-    """Settings of `unet_encoder`."""
+    """Settings of `unet_encoder`.
+
+    Ronneberger, Fischer and Brox, U-Net: Convolutional Networks for Biomedical Image
+    Segmentation, MICCAI 2015, arXiv:1505.04597.
+    """
 
     name: str = "unet_encoder"
     widths: tuple[Width, ...] = Field(
@@ -23,7 +27,11 @@ class UNetEncoderConfig(ComponentConfig):
 
 
 class UNetDecoderConfig(ComponentConfig):
-    """Settings of `unet`."""
+    """Settings of `unet`.
+
+    Ronneberger, Fischer and Brox, U-Net: Convolutional Networks for Biomedical Image
+    Segmentation, MICCAI 2015, arXiv:1505.04597.
+    """
 
     name: str = "unet"
     widths: tuple[Width, ...] = Field(

@@ -8,7 +8,11 @@ from ssl_registry import ComponentConfig
 
 
 class UNet3PlusConfig(ComponentConfig):
-    """Settings of `unet3plus`."""
+    """Settings of `unet3plus`.
+
+    Huang et al., UNet 3+: A Full-Scale Connected UNet for Medical Image Segmentation, ICASSP
+    2020, arXiv:2004.08790.
+    """
 
     name: str = "unet3plus"
     width: int = Field(

@@ -12,7 +12,11 @@ Width = Annotated[int, Field(ge=1)]
 
 
 class UNetPlusPlusConfig(ComponentConfig):
-    """Settings of `unetplusplus`."""
+    """Settings of `unetplusplus`.
+
+    Zhou, Siddiquee, Tajbakhsh and Liang, UNet++: A Nested U-Net Architecture for Medical Image
+    Segmentation, DLMIA 2018, arXiv:1807.10165.
+    """
 
     name: str = "unetplusplus"
     widths: tuple[Width, ...] | None = Field(

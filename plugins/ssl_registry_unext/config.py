@@ -13,7 +13,11 @@ Width = Annotated[int, Field(ge=5)]
 
 
 class UNeXtEncoderConfig(ComponentConfig):
-    """Settings of `unext_encoder`."""
+    """Settings of `unext_encoder`.
+
+    Valanarasu and Patel, UNeXt: MLP-based Rapid Medical Image Segmentation Network, MICCAI 2022,
+    arXiv:2203.04967.
+    """
 
     name: str = "unext_encoder"
     conv_widths: tuple[Annotated[int, Field(ge=1)], ...] = Field(
@@ -29,7 +33,11 @@ class UNeXtEncoderConfig(ComponentConfig):
 
 
 class UNeXtConfig(ComponentConfig):
-    """Settings of `unext`. Its widths are the backbone's, because skips are added."""
+    """Settings of `unext`. Its widths are the backbone's, because skips are added.
+
+    Valanarasu and Patel, UNeXt: MLP-based Rapid Medical Image Segmentation Network, MICCAI 2022,
+    arXiv:2203.04967.
+    """
 
     name: str = "unext"
     token_steps: int = Field(

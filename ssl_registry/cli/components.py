@@ -8,6 +8,7 @@ from ssl_registry import registry
 from ssl_registry.cli.groups import DefaultGroup
 from ssl_registry.cli.text import align, verbatim
 from ssl_registry.registry import Found
+from ssl_registry.spec import FILE_KINDS
 
 
 @click.group(
@@ -29,7 +30,7 @@ def components() -> None:
     "list",
     epilog=verbatim(
         """
-        Kinds:     method, backbone, decoder, augmentation, dataset, task, experiment
+        Kinds:     method, backbone, decoder, augmentation, dataset, task, preset, experiment
         Examples:  ssl-registry components
                    ssl-registry components dataset --json
         """
@@ -59,6 +60,7 @@ def list_components(kind: str | None, as_json: bool) -> None:
         """
         Examples:  ssl-registry components show method simclr
                    ssl-registry components show dataset busi
+                   ssl-registry components show preset simclr-paper
                    ssl-registry components show experiment quickstart
         """
     ),
@@ -68,7 +70,8 @@ def list_components(kind: str | None, as_json: bool) -> None:
 def show_component(kind: str, name: str) -> None:
     """Show one component: who provides it and the settings it takes.
 
-    For an experiment, show its file. A NAME offered by several plugins is written PROVIDER/NAME.
+    For a preset or an experiment, show its file. A NAME offered by several plugins is written
+    PROVIDER/NAME.
     """
     found = registry.find(kind, name)
     plugin, details = found.plugin, _details(kind, name)
@@ -86,7 +89,7 @@ def show_component(kind: str, name: str) -> None:
 
 
 def _details(kind: str, name: str) -> str:
-    if kind == "experiment":
+    if kind in FILE_KINDS:
         return registry.resource(kind, name).rstrip()
     from ssl_registry.cli.settings import settings
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import click
 from ssl_registry.cli.groups import DefaultGroup
 from ssl_registry.cli.options import file_argument, overrides_option
 from ssl_registry.cli.text import verbatim
+from ssl_registry.errors import UserError
 
 if TYPE_CHECKING:
     from ssl_registry.config.strict import StrictModel
@@ -58,9 +60,17 @@ def show(file: Path, overrides: tuple[str, ...], kind: str | None) -> None:
 
 
 def detect(table: Mapping[str, Any]) -> str:
-    """Which kind of config `table` is, seen from its keys."""
+    """Which kind of config `table` is, seen from its presets and keys."""
     if "pretrain" in table or "finetune" in table:
         return "comparison"
+    if table.get("preset"):
+        from ssl_registry.config.presets import preset_names, sections
+
+        # What is wrong with presets is told by the check of the config.
+        with contextlib.suppress(UserError):
+            kinds = sections(preset_names(table["preset"]))
+            if len(kinds) == 1:
+                return kinds[0]
     # A pre-training has a method and a list of datasets, a fine-tuning neither.
     if "method" in table or isinstance(table.get("data"), list):
         return "pretrain"

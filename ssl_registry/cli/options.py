@@ -20,7 +20,7 @@ overrides_option = click.option(
     metavar="KEY=VALUE",
     multiple=True,
     help="Override a setting, e.g. --set training.epochs=5; repeatable. The value is TOML or "
-    "plain text; KEY= without a value removes the key, so that its default holds.",
+    "plain text; KEY= without a value removes the key, so that its preset or default holds.",
 )
 
 resume_option = click.option(

@@ -25,10 +25,11 @@ from ssl_registry.cli.text import verbatim
 @out_option("Folder the masks are written to.", required=True)
 @device_option
 def predict(weights: Path, images: tuple[Path, ...], out: Path, device: str) -> None:
-    """Write the mask of each image, a picture with its outline, and areas.csv.
+    """Write the masks of images, and their areas.
 
-    WEIGHTS is the folder `weights` of a fine-tuning run; IMAGES are files, or folders of
-    pictures. Masks have the size of their image. Prints the masks it wrote.
+    Beside each mask stands a picture with its outline, and areas.csv lists the areas. WEIGHTS is
+    the folder `weights` of a fine-tuning run; IMAGES are files, or folders of pictures. Masks
+    have the size of their image. Prints the masks it wrote.
     """
     from ssl_registry import api
 

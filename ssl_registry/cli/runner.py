@@ -27,6 +27,7 @@ COMMANDS = {
     "data": "ssl_registry.cli.data:data",
     "pretrain": "ssl_registry.cli.train:pretrain",
     "finetune": "ssl_registry.cli.train:finetune",
+    "probe": "ssl_registry.cli.probe:probe",
     "evaluate": "ssl_registry.cli.evaluate:evaluate",
     "predict": "ssl_registry.cli.predict:predict",
 }

@@ -25,14 +25,25 @@ _NAMES = {
 _LIMITS = {"gt": "> {}", "ge": ">= {}", "lt": "< {}", "le": "<= {}"}
 
 
-def settings(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, str, str]]:
-    """Key, type, default and description of each field; those of nested models are dotted."""
+def settings(
+    model: type[BaseModel], prefix: str = "", given: BaseModel | None = None
+) -> Iterator[tuple[str, str, str, str]]:
+    """Key, type, default and description of each field; those of nested models are dotted.
+
+    Args:
+        model: The config model.
+        prefix: What its keys begin with.
+        given: What the model's table is by default, where it is one in another table.
+    """
     for key, field in model.model_fields.items():
         annotation = field.annotation
         if component_marker(field) is None and _is_model(annotation):
-            yield from settings(annotation, f"{prefix}{key}.")
+            inner = getattr(given, key) if given else _default_value(field)
+            nested = inner if isinstance(inner, BaseModel) else None
+            yield from settings(annotation, f"{prefix}{key}.", nested)
         else:
-            yield f"{prefix}{key}", _type(field), _default(field), _description(model, key)
+            default = _written(getattr(given, key)) if given else _default(field)
+            yield f"{prefix}{key}", _type(field), default, _description(model, key)
 
 
 def _is_model(annotation: object) -> TypeGuard[type[BaseModel]]:
@@ -86,10 +97,12 @@ def _limits(field: FieldInfo) -> Iterator[str]:
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
-    value = field.get_default(call_default_factory=True, validated_data={})
-    if value is PydanticUndefined:
-        return ""
-    return _written(value)
+    value = _default_value(field)
+    return "" if value is PydanticUndefined else _written(value)
+
+
+def _default_value(field: FieldInfo) -> Any:
+    return field.get_default(call_default_factory=True, validated_data={})
 
 
 def _written(value: Any) -> str:

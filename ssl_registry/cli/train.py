@@ -24,6 +24,7 @@ _OUT = "Run folder; default: runs/{}-ID, where ID is derived from the config and
         Examples:  ssl-registry pretrain pretrain.toml
                    ssl-registry pretrain pretrain.toml --set method.temperature=0.2 --out runs/cold
                    ssl-registry pretrain pretrain.toml --resume
+                   ssl-registry pretrain pretrain.toml --set preset=simclr-recommended
         A small FILE:
                    image_size = 64
                    [method]

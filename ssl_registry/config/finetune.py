@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, SerializeAsAny
 
@@ -16,6 +16,8 @@ Task = Annotated[SerializeAsAny[ComponentConfig], component("task", default="sup
 
 class FinetuneConfig(RunConfig):
     """A fine-tuning run: a segmentation network learns from few or many labelled images."""
+
+    section: ClassVar[str] = "finetune"
 
     backbone: Backbone = Field(description="The encoder.")
     decoder: Decoder = Field(description="The decoder over the encoder's feature pyramid.")

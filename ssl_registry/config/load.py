@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,7 +12,9 @@ from pydantic import BaseModel, ValidationError
 from ssl_registry.config.mistakes import describe
 from ssl_registry.config.model import ComponentConfig, component_marker
 from ssl_registry.config.overrides import apply_overrides
-from ssl_registry.errors import ConfigError
+from ssl_registry.config.presets import Merged, with_presets
+from ssl_registry.config.run import RunConfig
+from ssl_registry.errors import ConfigError, UserError
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -49,10 +51,45 @@ def validate(model: type[Model], table: Mapping[str, Any], origin: str) -> Model
     try:
         return model.model_validate(table)
     except ValidationError as error:
-        mistakes = describe(model, table, error)
+        merged, whence = _traced(model, table)
+        mistakes = describe(model, merged, error, whence)
     if len(mistakes) == 1:
         raise ConfigError(f"{origin}: {mistakes[0]}")
     raise ConfigError("\n  ".join([f"{origin} has {len(mistakes)} mistakes:", *mistakes]))
+
+
+def _traced(
+    model: type[BaseModel], table: Mapping[str, Any]
+) -> tuple[Mapping[str, Any], Callable[[str], str]]:
+    """The table with its presets, and where the setting at a dotted path comes from."""
+    parts: dict[str, Merged] = {}
+    if issubclass(model, RunConfig):
+        parts[""] = _merged(model, table)
+    else:
+        for key, field in model.model_fields.items():
+            inner = field.annotation
+            if isinstance(inner, type) and issubclass(inner, RunConfig) and key in table:
+                parts[key] = _merged(inner, table[key])
+
+    def whence(path: str) -> str:
+        for key, part in parts.items():
+            prefix = f"{key}." if key else ""
+            if path.startswith(prefix):
+                return part.origin(path.removeprefix(prefix).split("."))
+        return ""
+
+    whole = dict(parts[""].table if "" in parts else table)
+    return {**whole, **{key: part.table for key, part in parts.items() if key}}, whence
+
+
+def _merged(model: type[RunConfig], table: Any) -> Merged:
+    merged = Merged()
+    if isinstance(table, Mapping):
+        try:
+            return with_presets(table, model.section)
+        except UserError:
+            merged.lay(table)  # the mistake to be told is in the presets
+    return merged
 
 
 def load(model: type[Model], path: Path, overrides: Sequence[str] = ()) -> Model:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -45,18 +45,26 @@ _SENTENCES = {
     "too_long": "must have at most {max_length} entries",
     "too_short": "must have {min_length} or more entries",
     "tuple_type": "must be a list",
+    "union_tag_invalid": "{discriminator} must be one of {expected_tags}",
+    "union_tag_not_found": "{discriminator} is missing",
 }
-_OURS = frozenset({"component", "component_name"})
+_OURS = frozenset({"component", "component_name", "preset"})
 _LONGEST = 60
 
 
-def describe(model: type[BaseModel], table: Any, error: ValidationError) -> list[str]:
+def describe(
+    model: type[BaseModel],
+    table: Any,
+    error: ValidationError,
+    whence: Callable[[str], str] = lambda path: "",
+) -> list[str]:
     """One line per mistake, `dotted.path: what is wrong`, in the order of the config's fields.
 
     Args:
         model: What `table` was validated as.
         table: What was validated.
         error: What pydantic says.
+        whence: Where the setting at a dotted path comes from, if not from the table itself.
     """
     found: dict[str, list[str]] = {}
     for detail in error.errors(include_url=False):
@@ -69,6 +77,9 @@ def describe(model: type[BaseModel], table: Any, error: ValidationError) -> list
             sentences.append(sentence)
     # A field of several types has a complaint from each of them.
     lines = {path: " or ".join(sentences) for path, sentences in found.items()}
+    for path in lines:
+        origin = whence(path)
+        lines[path] += f" [from {origin}]" if origin else ""
     return [f"{path}: {line}" if path else line for path, line in lines.items()]
 
 
@@ -120,7 +131,15 @@ def _model_of(field: FieldInfo, value: Any) -> type[BaseModel] | None:
         except (UserError, PydanticCustomError):
             return None
     models = [part for part in _types(field.annotation) if issubclass(part, BaseModel)]
+    if len(models) > 1 and isinstance(value, Mapping):
+        models = [model for model in models if _is_tagged(model, value)]
     return models[0] if len(models) == 1 else None
+
+
+def _is_tagged(model: type[BaseModel], value: Mapping[str, Any]) -> bool:
+    """Whether `value` says by its `kind` that it is meant as `model`."""
+    tag = model.model_fields.get("kind")
+    return tag is not None and value.get("kind") == tag.default
 
 
 def _types(annotation: Any) -> Iterable[type]:

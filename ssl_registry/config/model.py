@@ -50,6 +50,12 @@ class DatasetConfig(ComponentConfig):
         default=False,
         description="Leave out images that cannot be read (and name them) instead of stopping.",
     )
+    weight: float = Field(
+        default=1.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="How much of a pre-training's epoch the dataset gets; see its `mixing`.",
+    )
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ def apply_overrides(table: Mapping[str, Any], overrides: Sequence[str]) -> dict[
     """A copy of `table` with each `dotted.key=value` set, in the order given.
 
     The value is read as TOML, or taken as text where it is none; without a value the key is
-    removed, so that its default holds. A number in the key is a place in a list
-    (`data.0.root=/images`).
+    removed, so that what a preset says, or the default, holds. A number in the key is a place in a
+    list (`data.0.root=/images`), also in one that comes from a preset.
 
     Raises:
         ConfigError: An override is malformed or goes through something that is no table.

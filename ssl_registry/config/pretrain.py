@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, SerializeAsAny, model_validator
 from pydantic_core import PydanticCustomError
 
 from ssl_registry.config.model import ComponentConfig, MethodConfig, component
+from ssl_registry.config.monitoring import MonitoringConfig
+from ssl_registry.config.probes import AnyProbeConfig, check_titles
 from ssl_registry.config.run import Backbone, Dataset, Decoder, RunConfig, Scope
 from ssl_registry.config.split import Part
 from ssl_registry.config.training import PretrainingConfig
@@ -16,10 +18,13 @@ from ssl_registry.config.training import PretrainingConfig
 METHOD = component("method")
 Method = Annotated[SerializeAsAny[MethodConfig], METHOD]
 Augmentation = Annotated[SerializeAsAny[ComponentConfig], component("augmentation")]
+Mixing = Literal["concatenate", "balanced"]
 
 
 class PretrainConfig(RunConfig):
     """A pre-training run: a method trains a backbone, or a backbone and decoder, on images."""
+
+    section: ClassVar[str] = "pretrain"
 
     method: Method = Field(description="The self-supervised method.")
     backbone: Backbone = Field(description="The encoder.")
@@ -29,9 +34,20 @@ class PretrainConfig(RunConfig):
     augmentation: Augmentation | None = Field(
         default=None, description="Makes the views; default: the one the method names."
     )
-    data: tuple[Dataset, ...] = Field(min_length=1, description="The datasets, concatenated.")
+    data: tuple[Dataset, ...] = Field(min_length=1, description="The datasets that are mixed.")
     parts: tuple[Part, ...] = Field(
         default=("train",), min_length=1, description="Parts of each split that are trained on."
+    )
+    mixing: Mixing = Field(
+        default="concatenate",
+        description="concatenate: an epoch shows each image as often as its dataset's `weight` "
+        "says, once by default. balanced: an epoch is as long, but datasets take part in "
+        "proportion to their weights, equally by default, whatever their sizes.",
+    )
+    expected_images: Mapping[Part, int] = Field(
+        default_factory=dict,
+        description="Images that each part should have over all datasets, such as "
+        "{train = 2553, val = 299}; a run with other counts warns.",
     )
     cache_size: int | None = Field(
         default=None,
@@ -39,6 +55,12 @@ class PretrainConfig(RunConfig):
         description="Side of the cached images that crops are cut from; default: 1.25 image_size.",
     )
     training: PretrainingConfig = Field(default_factory=PretrainingConfig)
+    monitoring: MonitoringConfig = Field(
+        default_factory=MonitoringConfig, description="What the run watches of itself."
+    )
+    probes: tuple[AnyProbeConfig, ...] = Field(
+        default=(), description="Evaluations on labelled images, during the run and at its end."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -53,6 +75,11 @@ class PretrainConfig(RunConfig):
             return table  # the field itself says what is wrong with the method
         name = getattr(model, "default_augmentation", "")
         return {**table, "augmentation": name} if name else table
+
+    @model_validator(mode="after")
+    def _probes_differ(self) -> Self:
+        check_titles(self.probes)
+        return self
 
     @property
     def stored_size(self) -> int:

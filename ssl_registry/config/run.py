@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, SerializeAsAny, model_validator
+from pydantic import (
+    Field,
+    ModelWrapValidatorHandler,
+    SerializeAsAny,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from ssl_registry.config.model import ComponentConfig, DatasetConfig, component
+from ssl_registry.config.presets import KEY, with_presets
 from ssl_registry.config.strict import StrictModel
+from ssl_registry.errors import UserError
 
 Backbone = Annotated[SerializeAsAny[ComponentConfig], component("backbone")]
 Decoder = Annotated[SerializeAsAny[ComponentConfig], component("decoder")]
@@ -44,7 +54,12 @@ class NormalizationConfig(StrictModel):
 
 
 class RunConfig(StrictModel):
-    """What pre-training and fine-tuning have in common."""
+    """What pre-training and fine-tuning have in common.
+
+    `section` names the table of a preset that is for this kind of config.
+    """
+
+    section: ClassVar[str]
 
     seed: int = Field(default=0, ge=0, description="Seed of initial weights, order, augmentation.")
     image_size: int = Field(default=64, ge=8, le=2048, description="Side of the square input, px.")
@@ -54,3 +69,23 @@ class RunConfig(StrictModel):
     normalization: NormalizationConfig = Field(
         default_factory=NormalizationConfig, description="Applied to images in [0, 1]."
     )
+    preset: tuple[str, ...] = Field(
+        default=(),
+        exclude=True,
+        description="Presets that this config is laid over, in this order; a name or a list.",
+    )
+
+    # A wrap validator, because it must come before those that run before (PretrainConfig has one).
+    @model_validator(mode="wrap")
+    @classmethod
+    def _over_presets(cls, table: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Lay the config over the presets it names."""
+        if not isinstance(table, Mapping) or not table.get(KEY):
+            return handler(table)
+        try:
+            merged = with_presets(table, cls.section).table
+        except UserError as error:
+            mistake = PydanticCustomError("preset", "{message}", {"message": str(error)})
+            details = InitErrorDetails(type=mistake, loc=(KEY,), input=table[KEY])
+            raise ValidationError.from_exception_data(cls.__name__, [details]) from error
+        return handler(merged)

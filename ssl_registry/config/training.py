@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from pydantic import Field
@@ -19,12 +20,39 @@ class OptimizerConfig(StrictModel):
     final_learning_rate: float = Field(
         default=0.0, ge=0, description="Rate the cosine ends at, after the last step."
     )
+    reference_batch: int | None = Field(
+        default=None,
+        ge=1,
+        description="Batch that both rates are meant for; they are scaled to `batch_size`. "
+        "Default: the rates hold for any batch.",
+    )
+    scaling: Literal["linear", "sqrt"] = Field(
+        default="linear",
+        description="How rates grow with batch_size / reference_batch: in proportion (Goyal et al. "
+        "2017), or with its square root (Krizhevsky 2014).",
+    )
     weight_decay: float = Field(default=1e-4, ge=0, description="Weight decay.")
     momentum: float = Field(default=0.9, ge=0, lt=1, description="Momentum of sgd and lars.")
     trust_coefficient: float = Field(
         default=0.001, gt=0, description="How far lars moves a layer, relative to its norm (eta)."
     )
     warmup_epochs: float = Field(default=0, ge=0, description="Epochs of linear warm-up from 0.")
+    warmup_steps: int | None = Field(
+        default=None, ge=0, description="Steps of linear warm-up, in place of `warmup_epochs`."
+    )
+
+    def rate_factor(self, batch_size: int) -> float:
+        """What the rates are multiplied with in a run whose steps take `batch_size` images."""
+        if self.reference_batch is None:
+            return 1.0
+        ratio = batch_size / self.reference_batch
+        return ratio if self.scaling == "linear" else math.sqrt(ratio)
+
+    def warmup(self, steps_per_epoch: int) -> int:
+        """Steps of warm-up that the config asks for."""
+        if self.warmup_steps is not None:
+            return self.warmup_steps
+        return round(self.warmup_epochs * steps_per_epoch)
 
 
 class TrainingConfig(StrictModel):
@@ -34,8 +62,17 @@ class TrainingConfig(StrictModel):
     optimizer: OptimizerConfig = Field(
         default_factory=OptimizerConfig, description="Optimizer and schedule."
     )
+    steps: int | None = Field(
+        default=None,
+        ge=1,
+        description="Length of the run in steps, in place of `epochs`: the same for every number "
+        "of images. The schedule spans it.",
+    )
     max_steps: int | None = Field(
-        default=None, ge=1, description="Stop after this many steps, also in mid-epoch."
+        default=None,
+        ge=1,
+        description="At most this many steps, also in mid-epoch; the schedule spans the shorter "
+        "run. For trials.",
     )
     batch_size: int = Field(default=256, ge=1, description="Images per step.")
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, mps.")
@@ -51,6 +88,11 @@ class TrainingConfig(StrictModel):
         ge=0,
         description="Write a resume checkpoint at most this often; 0: each step.",
     )
+
+    def total_steps(self, steps_per_epoch: int) -> int:
+        """Steps of the whole run."""
+        steps = self.steps or self.epochs * steps_per_epoch
+        return min(steps, self.max_steps or steps)
 
 
 class PretrainingOptimizerConfig(OptimizerConfig):

@@ -8,6 +8,7 @@ The fingerprint inside is a digest of the stored pixels themselves.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -18,15 +19,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl_registry.data.cache_writer import IMAGES, INDEX, MASKS, write_cache
-from ssl_registry.data.cache_writer import CacheSettings as CacheSettings
+from ssl_registry.data.cache_build import build_cache
+from ssl_registry.data.cache_place import CACHE_VARIABLE as CACHE_VARIABLE
+from ssl_registry.data.cache_place import cache_root as cache_root
+from ssl_registry.data.cache_rows import IMAGES, MASKS
+from ssl_registry.data.cache_rows import CacheSettings as CacheSettings
+from ssl_registry.data.cache_writer import INDEX
 from ssl_registry.errors import DataError, RunError
-from ssl_registry.files import new_folder, read_json
+from ssl_registry.files import read_json
 from ssl_registry.interfaces.dataset import Dataset, Sample
 from ssl_registry.provenance import identity
 
-CACHE_VARIABLE = "SSL_REGISTRY_CACHE"
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -46,17 +50,11 @@ class ImageCache:
     fingerprint: str
 
 
-def cache_root() -> Path:
-    """The folder of all caches: `$SSL_REGISTRY_CACHE`, else `ssl_registry` in the user's cache."""
-    named = os.environ.get(CACHE_VARIABLE)
-    if named:
-        return Path(named)
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "ssl_registry"
-
-
 def open_cache(dataset: Dataset, samples: Sequence[Sample], settings: CacheSettings) -> ImageCache:
     """Open the cache of `samples`, after building it if it is not there yet.
+
+    A build that was killed is gone on with; if another process builds the same cache, its end is
+    awaited.
 
     Raises:
         DataError: An image or mask cannot be read, or does not fit its image; names the file.
@@ -66,13 +64,7 @@ def open_cache(dataset: Dataset, samples: Sequence[Sample], settings: CacheSetti
     """
     folder = cache_root() / cache_key(dataset, samples, settings)
     if not (folder / INDEX).is_file():
-        try:
-            with new_folder(folder, marker=INDEX) as temporary:
-                write_cache(temporary, dataset, samples, settings)
-        except RunError as error:
-            raise RunError(
-                f"{error}; set {CACHE_VARIABLE} to a folder with room for the image cache"
-            ) from error
+        build_cache(folder, dataset, samples, settings)
     try:
         return _read(folder, settings)
     except (RunError, OSError, ValueError, KeyError) as error:
@@ -81,6 +73,8 @@ def open_cache(dataset: Dataset, samples: Sequence[Sample], settings: CacheSetti
 
 def _read(folder: Path, settings: CacheSettings) -> ImageCache:
     index = read_json(folder / INDEX)
+    with contextlib.suppress(OSError):  # others may share a cache that only its owner writes
+        os.utime(folder / INDEX)  # tells when the cache was last used
     return ImageCache(
         images=np.load(folder / IMAGES, mmap_mode="r"),
         masks=np.load(folder / MASKS, mmap_mode="r") if settings.masks else None,
@@ -95,8 +89,8 @@ def cache_key(dataset: Dataset, samples: Sequence[Sample], settings: CacheSettin
     Raises:
         DataError: A file that was listed is not there any more.
     """
-    # A dataset's name and split do not change its pixels.
-    config = dataset.config.model_dump(mode="python", exclude={"name", "split"})
+    # None of these changes a dataset's pixels.
+    config = dataset.config.model_dump(mode="python", exclude={"name", "split", "weight"})
     facts = {
         "version": CACHE_VERSION,
         "dataset": f"{type(dataset).__module__}.{type(dataset).__qualname__}",
@@ -107,9 +101,14 @@ def cache_key(dataset: Dataset, samples: Sequence[Sample], settings: CacheSettin
         **asdict(settings),
     }
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
+    stamps: dict[Path, tuple[str, int, int]] = {}
+    facts_of = []
     for sample in samples:
-        stamps = [_stamp(file, sample.id) for file in sample.files]
-        digest.update(json.dumps([sample.id, sample.has_mask, stamps]).encode())
+        for file in sample.files:
+            if file not in stamps:
+                stamps[file] = _stamp(file, sample.id)
+        facts_of.append((sample.id, sample.has_mask, [stamps[file] for file in sample.files]))
+    digest.update(repr(facts_of).encode())
     return f"{dataset.config.name.replace('/', '-')}-{settings.size}px-{digest.hexdigest()[:24]}"
 
 

@@ -1,61 +1,39 @@
-"""Writing a decode cache: samples are read and shrunk by several threads, and stored in order.
+"""Writing a decode cache so that a build that was killed can be gone on with.
 
 The arrays are written as a file is written, not through a memory map: on a full disk that would
-kill the process instead of raising an error.
+kill the process instead of raising an error. A journal beside them says after each few rows how
+many are written, which images could not be read, and the digest of the pixels so far; the next
+builder checks the digest and reads only what is missing.
 """
 
 from __future__ import annotations
 
 import hashlib
-import itertools
+import io
+import json
 import math
-import os
-from collections.abc import Generator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import BinaryIO
+from types import TracebackType
+from typing import Any, BinaryIO, Self
 
-import numpy as np
 from numpy.lib.format import write_array_header_1_0
-from numpy.typing import NDArray
 
-from ssl_registry.data.reading import read_image, read_mask
-from ssl_registry.data.resize import shrink_image, shrink_mask
-from ssl_registry.errors import DataError, PluginError
-from ssl_registry.files import write_json
-from ssl_registry.interfaces.dataset import Dataset, Image, Mask, Sample
+from ssl_registry.data.cache_rows import CacheSettings, Row, read_rows, row_shapes
+from ssl_registry.errors import DataError
+from ssl_registry.files import write_json, write_text
+from ssl_registry.interfaces.dataset import Dataset, Sample
 from ssl_registry.progress import track
 
-INDEX, IMAGES, MASKS = "index.json", "images.npy", "masks.npy"
-WAITING_BYTES = 2**28
-"""At most about so many bytes of finished rows wait to be written."""
-TASK = 8
-"""Samples that a thread reads at a time; handing them over one by one costs a few per cent."""
-
-
-@dataclass(frozen=True)
-class CacheSettings:
-    """What is stored: squares of `size` px with `channels`, and masks or not."""
-
-    size: int
-    channels: int
-    masks: bool
-
-
-@dataclass(frozen=True)
-class _Row:
-    """The stored arrays of one sample, by file; or the reason why there are none."""
-
-    arrays: Mapping[str, NDArray[np.uint8]]
-    reason: str = ""
+INDEX, JOURNAL = "index.json", "progress.jsonl"
 
 
 def write_cache(
     folder: Path, dataset: Dataset, samples: Sequence[Sample], settings: CacheSettings
 ) -> None:
-    """Read all samples and write `images.npy`, `masks.npy` if wanted, and `index.json`.
+    """Write `images.npy`, `masks.npy` if wanted, and `index.json`; rows already there stay.
 
     The index holds the fingerprint: sha256 over each sample's stored image and mask in turn.
 
@@ -63,113 +41,160 @@ def write_cache(
         DataError: A sample cannot be used, and the dataset's config does not skip such, or none
             can be used; names the file.
         PluginError: The dataset gives images or masks that are not as its contract says.
+        OSError: The disk is full or cannot be written to.
     """
-    shapes = _row_shapes(dataset, settings)
-    title = f"caching {dataset.config.name} at {settings.size} px"
-    digest = hashlib.sha256()
-    unreadable: dict[int, str] = {}
-    with ExitStack() as stack:
-        files = {name: stack.enter_context((folder / name).open("wb")) for name in shapes}
-        for name, file in files.items():
-            _write_header(file, (len(samples), *shapes[name]))
-        rows = stack.enter_context(closing(_rows(dataset, samples, settings, shapes)))
-        bar = stack.enter_context(track(title, len(samples), unit="image"))
-        for place, row in enumerate(rows):
-            if row.reason:
-                unreadable[place] = row.reason
-            for name, file in files.items():
-                file.write(row.arrays[name].data)
-                digest.update(row.arrays[name].data)
-            bar.advance()
-        if len(unreadable) == len(samples):
-            raise DataError(f"no image of {dataset.config.name!r} can be read; {unreadable[0]}")
-    index = {
+    heading = {
+        "dataset": dataset.config.name,
         "settings": asdict(settings),
+        "images": len(samples),
+    }
+    title = f"caching {dataset.config.name} at {settings.size} px"
+    with CacheWriter(folder, row_shapes(dataset, settings), heading) as writer:
+        rows = read_rows(dataset, samples[writer.done :], settings)
+        with closing(rows), track(title, len(samples), done=writer.done, unit="image") as bar:
+            for some in rows:
+                writer.append(some)
+                bar.advance(len(some))
+    if len(writer.unreadable) == len(samples):
+        raise DataError(f"no image of {dataset.config.name!r} can be read; {writer.unreadable[0]}")
+    index = {
+        **heading,
         "samples": [sample.id for sample in samples],
-        "unreadable": unreadable,
-        "fingerprint": digest.hexdigest(),
+        "unreadable": writer.unreadable,
+        "fingerprint": writer.fingerprint,
     }
     write_json(folder / INDEX, index)
 
 
-def _row_shapes(dataset: Dataset, settings: CacheSettings) -> dict[str, tuple[int, ...]]:
-    """The shape of one sample's part of each array, by file."""
-    square = (settings.size, settings.size)
-    shapes: dict[str, tuple[int, ...]] = {IMAGES: (settings.channels, *square)}
-    if settings.masks:
-        planes = () if dataset.info.exclusive else (len(dataset.info.classes),)
-        shapes[MASKS] = (*planes, *square)
-    return shapes
+class CacheWriter:
+    """Appends rows to the arrays in a folder, after those that an earlier writer left there.
+
+    Attributes:
+        done: Rows that are written.
+        unreadable: Places of images that could not be read, with the reason.
+    """
+
+    def __init__(
+        self, folder: Path, shapes: Mapping[str, tuple[int, ...]], heading: Mapping[str, Any]
+    ) -> None:
+        """Take up what is there, if its journal begins with `heading` and its pixels fit.
+
+        Args:
+            folder: Where the arrays are.
+            shapes: The shape of one row of each array, by file.
+            heading: What is cached; its `images` is the number of rows.
+        """
+        self.done = 0
+        self.unreadable: dict[int, str] = {}
+        self._digest = hashlib.sha256()
+        self._folder, self._heading = folder, dict(heading)
+        self._bytes = {name: math.prod(shape) for name, shape in shapes.items()}
+        self._headers = {
+            name: _header((heading["images"], *shape)) for name, shape in shapes.items()
+        }
+        self._files: dict[str, BinaryIO] = {}
+        self._stack = ExitStack()
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 over the rows so far."""
+        return self._digest.hexdigest()
+
+    def __enter__(self) -> Self:
+        self._take_up()
+        notes = [self._heading, self._state(self.unreadable)]
+        # At once: the journal of a killed build ends in half a line.
+        write_text(self._folder / JOURNAL, "".join(json.dumps(note) + "\n" for note in notes))
+        with ExitStack() as stack:
+            for name, header in self._headers.items():
+                path = self._folder / name
+                file = stack.enter_context(path.open("r+b" if self.done else "wb"))
+                if not self.done:
+                    file.write(header)
+                file.truncate(len(header) + self.done * self._bytes[name])
+                file.seek(0, io.SEEK_END)
+                self._files[name] = file
+            journal = (self._folder / JOURNAL).open("a", encoding="utf-8")
+            self._journal = stack.enter_context(journal)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    def append(self, rows: Sequence[Row]) -> None:
+        """Write some rows and note them in the journal."""
+        reasons = {}
+        for place, row in enumerate(rows, start=self.done):
+            if row.reason:
+                reasons[place] = row.reason
+            for name, file in self._files.items():
+                file.write(row.arrays[name].data)
+                self._digest.update(row.arrays[name].data)
+        for file in self._files.values():
+            file.flush()
+        self.done += len(rows)
+        self.unreadable |= reasons
+        self._journal.write(json.dumps(self._state(reasons)) + "\n")
+        self._journal.flush()
+
+    def _state(self, reasons: Mapping[int, str]) -> dict[str, Any]:
+        """A note of the journal; `reasons` are those of the rows since the last note."""
+        return {"rows": self.done, "digest": self.fingerprint, "unreadable": reasons}
+
+    def _take_up(self) -> None:
+        """Find out what an earlier writer left that can be trusted."""
+        heading, notes = read_journal(self._folder)
+        if heading != self._heading or not notes:
+            return
+        rows, digest = notes[-1]["rows"], hashlib.sha256()
+        if not self._rehash(rows, digest) or digest.hexdigest() != notes[-1]["digest"]:
+            return  # the machine went down before the pixels reached the disk
+        self.done, self._digest = rows, digest
+        for note in notes:
+            self.unreadable |= {int(place): why for place, why in note["unreadable"].items()}
+
+    def _rehash(self, rows: int, digest: hashlib._Hash) -> bool:
+        """Digest the first `rows` rows; False if they are not all there."""
+        with ExitStack() as stack:
+            files = {}
+            for name, header in self._headers.items():
+                try:
+                    files[name] = stack.enter_context((self._folder / name).open("rb"))
+                except FileNotFoundError:
+                    return False
+                if files[name].read(len(header)) != header:
+                    return False
+            for _ in range(rows):
+                for name, file in files.items():
+                    digest.update(file.read(self._bytes[name]))
+        return True
 
 
-def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
-    write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
-
-
-def _rows(
-    dataset: Dataset,
-    samples: Sequence[Sample],
-    settings: CacheSettings,
-    shapes: Mapping[str, tuple[int, ...]],
-) -> Generator[_Row, None, None]:
-    """The rows of all samples in order; stops at the first unreadable one if none is skipped."""
-    nothing = {name: np.zeros(shape, np.uint8) for name, shape in shapes.items()}
-
-    def read(sample: Sample) -> _Row:
-        try:
-            return _Row(nothing | _row(dataset, sample, settings))
-        except DataError as error:
-            return _Row(nothing, str(error))
-
-    def read_some(start: int) -> list[_Row]:
-        return [read(sample) for sample in samples[start : start + TASK]]
-
-    row_bytes = sum(math.prod(shape) for shape in shapes.values())
-    at_once = TASK * max(1, WAITING_BYTES // row_bytes // TASK)
-    pool = ThreadPoolExecutor(max_workers=os.cpu_count())
+def read_journal(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The heading and the notes of a build's journal, which a kill may have cut short."""
     try:
-        for start in range(0, len(samples), at_once):
-            tasks = pool.map(read_some, range(start, min(start + at_once, len(samples)), TASK))
-            for row in itertools.chain.from_iterable(tasks):
-                if row.reason and not dataset.config.skip_unreadable:
-                    raise DataError(
-                        f"{row.reason}\nMend or remove the file, or leave such images out with "
-                        f"skip_unreadable = true for the dataset {dataset.config.name!r}."
-                    )
-                yield row
-    finally:
-        # What has not begun is dropped, so that an error is told at once.
-        pool.shutdown(cancel_futures=True)
+        text = (folder / JOURNAL).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return {}, []
+    notes: list[dict[str, Any]] = []
+    for line in text.splitlines(keepends=True):
+        try:
+            note = json.loads(line) if line.endswith("\n") else None
+        except ValueError:
+            note = None
+        if not isinstance(note, dict):
+            break
+        notes.append(note)
+    return (notes[0], notes[1:]) if notes else ({}, [])
 
 
-def _row(dataset: Dataset, sample: Sample, settings: CacheSettings) -> dict[str, NDArray[np.uint8]]:
-    """Read and shrink one sample."""
-    image = read_image(dataset, sample)
-    row = {IMAGES: shrink_image(image, settings.size, settings.channels)}
-    if settings.masks and sample.has_mask:
-        mask = _mask(dataset, sample, image)
-        row[MASKS] = shrink_mask(mask, settings.size, len(dataset.info.classes))
-    return {name: np.ascontiguousarray(array) for name, array in row.items()}
-
-
-def _mask(dataset: Dataset, sample: Sample, image: Image) -> Mask:
-    info = dataset.info
-    mask = read_mask(dataset, sample)
-    if mask is None:
-        raise DataError(f"image {sample.id!r} has no mask although the dataset says it has")
-    if mask.shape[:-2] != (() if info.exclusive else (len(info.classes),)):
-        wanted = "[H, W]" if info.exclusive else f"[{len(info.classes)}, H, W]"
-        raise PluginError(
-            f"dataset {dataset.config.name!r} gives the mask of image {sample.id!r} as "
-            f"{list(mask.shape)}; it must be {wanted}"
-        )
-    if mask.shape[-2:] != image.shape[:2]:
-        raise DataError(
-            f"mask of image {sample.id!r} is {mask.shape[-1]}x{mask.shape[-2]} px, "
-            f"its image {image.shape[1]}x{image.shape[0]} px"
-        )
-    if mask.max() > (len(info.classes) if info.exclusive else 1):
-        raise DataError(
-            f"mask of image {sample.id!r} holds values beyond its {len(info.classes)} classes"
-        )
-    return mask
+def _header(shape: tuple[int, ...]) -> bytes:
+    file = io.BytesIO()
+    write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    return file.getvalue()

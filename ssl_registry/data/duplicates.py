@@ -1,210 +1,236 @@
-"""Near-duplicate images: found by the correlation of small thumbnails, gathered in clusters.
+"""Near-duplicate images: found in one dataset or across several, and gathered in clusters.
 
-A split that separates near-duplicates leaks test images into training; `make_split` keeps the
-clusters found here together.
+Two images are duplicates if they show the same scan: the same picture, saved again, brightened,
+annotated, cropped, moved or mirrored, or a neighbouring frame of the same recording. A hash
+finds the pairs that may be (see `similarity`), a close comparison of their speckle decides (see
+`registration`). A split that separates duplicates leaks test images into training; `make_split`
+keeps the clusters found here together.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as PillowImage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from ssl_registry.data.reading import read_image
-from ssl_registry.errors import DataError
-from ssl_registry.interfaces.dataset import Dataset, Image, Sample
+from ssl_registry.data.registration import Detail, Gray, match
+from ssl_registry.data.similarity import (
+    ORIENTATIONS,
+    Candidates,
+    Keep,
+    Orientation,
+    Places,
+    alike,
+    oriented,
+)
+from ssl_registry.data.thumbnails import Thumbnails, dataset_thumbnails, read_detail
+from ssl_registry.interfaces.dataset import Dataset, Sample
+from ssl_registry.progress import track
 
-SIDE = 32
-"""Side of a thumbnail, px."""
+Kind = Literal["identical", "copy", "cropped", "frame"]
 
-THRESHOLD = 0.99
-"""Correlation above which two images count as near-duplicates."""
+THRESHOLDS: Mapping[int, float] = {128: 0.27, 64: 0.6, 32: 0.8}
+"""Score from which a pair counts as duplicates, by the side (px) at which it was compared.
 
-Thumbnails = NDArray[np.float32]
-_Indices = NDArray[np.intp]
-_BLOCK = 2048
-_CHUNK = 4096
-_DOUBT = 1e-4
+Small images have no speckle: what is left in them is shared by different scans as well.
+"""
 
-
-class DuplicatePair(NamedTuple):
-    """Two near-duplicate images, in the order of the ids, and their correlation."""
-
-    first: str
-    second: str
-    score: float
+_SAME_FRAME: Mapping[int, float] = {128: 0.6, 64: 0.8, 32: 0.9}
+"""Score from which both are taken for the same frame."""
+_MOVED = 1 / 40
+"""Displacement, as a share of the side, from which a copy counts as cropped."""
+_TITLE = "comparing alike images"
+_TILE = 128
+"""Pairs are compared in tiles of so many images squared, which are held in memory."""
 
 
-def thumbnails(images: Iterable[Image]) -> Thumbnails:
-    """Gray thumbnails of uint8 images `[H, W]` or `[H, W, 3]`: float32 `[N, 32 * 32]`, 0 to 255.
+@dataclass(frozen=True)
+class DuplicatePair:
+    """Two near-duplicate images.
 
-    Images are averaged over boxes, so that noise and compression weigh little.
+    Attributes:
+        first: Place of the one that comes first.
+        second: Place of the other.
+        score: Correlation of their local contrast after alignment, up to 1.
+        likeness: Correlation of their hashes.
+        orientation: How the first must be turned to resemble the second.
+        kind: `identical`: the same gray pixels at the side of comparison; `copy`: the same frame,
+            saved again, brightened or annotated; `cropped`: the same frame, moved, stretched or
+            cut; `frame`: a neighbouring frame of the same recording, or a strongly altered copy.
     """
-    rows = [_thumbnail(image) for image in images]
-    return np.stack(rows) if rows else np.empty((0, SIDE * SIDE), np.float32)
+
+    first: int
+    second: int
+    score: float
+    likeness: float
+    orientation: Orientation
+    kind: Kind
+
+    @property
+    def relation(self) -> str:
+        """Kind and orientation in words, such as `cropped, mirrored`."""
+        return self.kind if self.orientation == "upright" else f"{self.kind}, {self.orientation}"
 
 
-def near_duplicate_clusters(
-    thumbnails: Thumbnails, ids: Sequence[str], threshold: float = THRESHOLD, flips: bool = True
-) -> dict[str, str]:
-    """Gather images that are linked, directly or through others, by a correlation above a value.
-
-    Memory is bounded: the correlations are computed block by block and never kept.
+def find_duplicates(
+    thumbnails: Thumbnails,
+    read: Callable[[int], Gray],
+    *,
+    keep: Keep | None = None,
+    threshold: float | None = None,
+    flips: bool = True,
+    crops: bool = True,
+    limit: int | None = None,
+    show: bool = False,
+) -> list[DuplicatePair]:
+    """All pairs of duplicates among N images, the surest first.
 
     Args:
-        thumbnails: float32 `[N, 32 * 32]`, from `thumbnails`.
-        ids: The N ids.
-        threshold: Two images are linked if their normalised correlation is above this, in (0, 1).
-        flips: Whether an image is also compared with the other's mirror image (left to right).
-
-    Returns:
-        Id to the name of its cluster, which is the first id in it. An image without contrast
-        has no correlation and stands alone.
+        thumbnails: uint8 `[N, 32, 32]`.
+        read: Gives the gray square `[S, S]` of an image, S one of `DETAIL_SIDES`; called for
+            the images of pairs that look alike, some of them several times.
+        keep: Tells for first and second places `[P]` which pairs are of interest; default: all.
+        threshold: Least score of a pair, above -1 and below 1; default: that of its side.
+        flips: Whether mirrored and turned copies are looked for.
+        crops: Whether cropped copies are looked for with more care.
+        limit: At most so many pairs are compared closely, those that look most alike.
+        show: Whether the progress of the close comparisons is shown.
 
     Raises:
-        ValueError: The lengths differ or the threshold is out of range.
+        ValueError: The threshold is out of range.
     """
-    label: _Indices = np.arange(len(ids))
-    for first, second, _ in _linked(thumbnails, ids, threshold, flips):
-        links = coo_array((np.ones(len(first)), (label[first], label[second])), (len(ids),) * 2)
-        _, merged = connected_components(links, directed=False)
-        label = merged[label].astype(np.intp)
-    name_of: dict[int, str] = {}
-    return {
-        name: name_of.setdefault(cluster, name)
-        for name, cluster in zip(ids, label.tolist(), strict=True)
-    }
+    if threshold is not None and not -1 < threshold < 1:
+        raise ValueError(f"threshold is {threshold}; it must be above -1 and below 1")
+    candidates = _most_alike(alike(thumbnails, keep, flips=flips, crops=crops), limit)
+    total = len(candidates.first)
+    found = []
+    with track(_TITLE, total, unit="pair") if show else nullcontext() as bar:
+        for side, pair in _compared(candidates, read):
+            if pair.score >= (THRESHOLDS[side] if threshold is None else threshold):
+                found.append(pair)
+            if bar is not None:
+                bar.advance()
+    return sorted(found, key=lambda pair: (-round(pair.score, 6), pair.first, pair.second))
 
 
-def near_duplicate_pairs(
-    thumbnails: Thumbnails, ids: Sequence[str], threshold: float = THRESHOLD, flips: bool = True
-) -> list[DuplicatePair]:
-    """All pairs with a correlation above a value, sorted by place; see `near_duplicate_clusters`.
+def clusters(count: int, links: Iterable[tuple[int, int]]) -> list[int]:
+    """Gather `count` images that are linked, directly or through others.
 
-    Unlike the clusters, the list grows with the square of the number of alike images.
+    Returns:
+        For each image the first place of its cluster.
     """
-    found = [
-        (i, j, score)
-        for block in _linked(thumbnails, ids, threshold, flips)
-        for i, j, score in zip(*(part.tolist() for part in block), strict=True)
-    ]
-    return [DuplicatePair(ids[i], ids[j], score) for i, j, score in sorted(found)]
+    pairs = np.asarray(list(links), dtype=np.intp).reshape(-1, 2)
+    graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), (count, count))
+    _, labels = connected_components(graph, directed=False)
+    _, first = np.unique(labels, return_index=True)
+    return [int(place) for place in first[labels]] if count else []
+
+
+def apart(groups: Sequence[str | None]) -> Keep:
+    """Keeps pairs of images that are not of one group (patient, recording)."""
+    codes = {group: code for code, group in enumerate(dict.fromkeys(groups))}
+    # Images without a group are each on their own.
+    numbers = np.asarray(
+        [-1 - place if group is None else codes[group] for place, group in enumerate(groups)],
+        dtype=np.intp,
+    )
+
+    def keep(first: Places, second: Places) -> NDArray[np.bool_]:
+        different: NDArray[np.bool_] = numbers[first] != numbers[second]
+        return different
+
+    return keep
 
 
 def dataset_clusters(
-    dataset: Dataset,
-    samples: Sequence[Sample],
-    threshold: float = THRESHOLD,
-    flips: bool = True,
-    threads: int | None = None,
+    dataset: Dataset, samples: Sequence[Sample], threads: int | None = None
 ) -> dict[str, str]:
-    """Near-duplicate clusters of a dataset's samples: sample id to cluster name.
+    """Clusters of a dataset's samples that must not be separated: sample id to cluster name.
+
+    A cluster holds duplicates, and samples of one group (patient, recording), directly or
+    through others. Its name is the first id in it.
 
     Args:
         dataset: Reads the images, in several threads.
         samples: The samples to compare.
-        threshold: See `near_duplicate_clusters`.
-        flips: See `near_duplicate_clusters`.
         threads: How many threads read; default: Python's own choice.
 
     Raises:
         DataError: An image cannot be read, unless the dataset skips those; then it stands alone.
     """
-
-    def read(sample: Sample) -> Thumbnails:
-        try:
-            return _thumbnail(read_image(dataset, sample))
-        except DataError:
-            if not dataset.config.skip_unreadable:
-                raise
-            return np.zeros(SIDE * SIDE, np.float32)
-
-    with ThreadPoolExecutor(threads) as pool:
-        rows = list(pool.map(read, samples))
-    found = np.stack(rows) if rows else np.empty((0, SIDE * SIDE), np.float32)
-    return near_duplicate_clusters(found, [sample.id for sample in samples], threshold, flips)
-
-
-def _thumbnail(image: Image) -> Thumbnails:
-    small = (
-        PillowImage.fromarray(image).convert("L").resize((SIDE, SIDE), PillowImage.Resampling.BOX)
+    groups = [sample.group for sample in samples]
+    found = find_duplicates(
+        dataset_thumbnails(dataset, samples, threads),
+        lambda place: read_detail(dataset, samples[place]),
+        keep=apart(groups),
+        show=True,
     )
-    return np.asarray(small, np.float32).reshape(-1)
+    links = [(pair.first, pair.second) for pair in found]
+    first_of: dict[str, int] = {}
+    for place, group in enumerate(groups):
+        if group is not None:
+            links.append((first_of.setdefault(group, place), place))
+    places = clusters(len(samples), links)
+    return {s.id: samples[first].id for s, first in zip(samples, places, strict=True)}
 
 
-def _linked(
-    thumbnails: Thumbnails, ids: Sequence[str], threshold: float, flips: bool
-) -> Iterator[tuple[_Indices, _Indices, NDArray[np.float64]]]:
-    """First and second index (first < second) and score of the linked pairs, block by block."""
-    if thumbnails.shape != (len(ids), SIDE * SIDE):
-        raise ValueError(
-            f"{len(ids)} ids need thumbnails of shape {(len(ids), SIDE * SIDE)}, "
-            f"not {thumbnails.shape}"
+def _most_alike(candidates: Candidates, limit: int | None) -> Candidates:
+    if limit is None or len(candidates.first) <= limit:
+        return candidates
+    return candidates.chosen(np.sort(np.argsort(-candidates.likeness, kind="stable")[:limit]))
+
+
+def _compared(
+    candidates: Candidates, read: Callable[[int], Gray]
+) -> Iterator[tuple[int, DuplicatePair]]:
+    """The side of comparison and the result for each candidate, tile by tile."""
+
+    @lru_cache(maxsize=2 * _TILE)
+    def gray(place: int) -> Gray:
+        return read(place)
+
+    @lru_cache(maxsize=2 * _TILE)
+    def detail(place: int, side: int) -> Detail:
+        return Detail(_halved(gray(place), side))
+
+    order = np.lexsort((candidates.first, candidates.second // _TILE, candidates.first // _TILE))
+    for first, second, likeness, turn in zip(
+        *(part[order].tolist() for part in candidates), strict=True
+    ):
+        side = min(len(gray(first)), len(gray(second)))
+        one, other = detail(first, side), detail(second, side)
+        orientation = ORIENTATIONS[turn]
+        if orientation != "upright":
+            one = Detail(oriented(one.gray, orientation))
+        result = match(one, other)
+        same = bool(np.array_equal(one.gray, other.gray))
+        kind = _kind(result.score, result.moved, side, same)
+        yield (
+            side,
+            DuplicatePair(first, second, float(result.score), likeness, orientation, kind),
         )
-    if not 0 < threshold < 1:
-        raise ValueError(f"threshold is {threshold}; it must be above 0 and below 1")
-    unit = _normalised(thumbnails)
-    starts = range(0, len(ids), _BLOCK)
-    for i, j in itertools.combinations_with_replacement(starts, 2):
-        scores = _correlations(unit[i : i + _BLOCK], unit[j : j + _BLOCK], flips)
-        near = scores > threshold - _DOUBT
-        row, column = np.nonzero(np.triu(near, 1) if i == j else near)
-        exact = scores[row, column].astype(np.float64)
-        first, second = row + i, column + j
-        _settle(exact, unit, first, second, threshold, flips)
-        kept = exact > threshold
-        if kept.any():
-            yield first[kept], second[kept], exact[kept]
 
 
-def _normalised(thumbnails: Thumbnails) -> Thumbnails:
-    """Rows of zero mean and unit length; rows without contrast are zero."""
-    unit: Thumbnails = thumbnails - thumbnails.mean(axis=1, keepdims=True)
-    length = np.linalg.norm(unit, axis=1)
-    # One pixel off by one gray level gives a length of 1; rounding of the mean far less.
-    flat = length < 0.1
-    unit[flat] = 0
-    unit /= np.where(flat, 1, length)[:, np.newaxis]
-    return unit
+def _halved(gray: Gray, side: int) -> Gray:
+    """A square `[S, S]` averaged to a smaller side that divides it."""
+    factor = len(gray) // side
+    if factor == 1:
+        return gray
+    boxes = gray.reshape(side, factor, side, factor).mean(axis=(1, 3))
+    smaller: Gray = boxes.round().astype(np.uint8)
+    return smaller
 
 
-def _mirrored(unit: Thumbnails) -> Thumbnails:
-    return unit.reshape(-1, SIDE, SIDE)[:, :, ::-1].reshape(unit.shape)
-
-
-def _correlations(rows: Thumbnails, columns: Thumbnails, flips: bool) -> Thumbnails:
-    """Correlations `[R, C]`; with `flips` the greater of an image's and its mirror image's."""
-    scores: Thumbnails = rows @ columns.T
-    if flips:
-        np.maximum(scores, _mirrored(rows) @ columns.T, out=scores)
-    return scores
-
-
-def _settle(
-    scores: NDArray[np.float64],
-    unit: Thumbnails,
-    first: _Indices,
-    second: _Indices,
-    threshold: float,
-    flips: bool,
-) -> None:
-    """Work out the scores near the threshold again, in double precision, in place.
-
-    Single precision depends on the machine, and a split must not.
-    """
-    doubtful = np.flatnonzero(np.abs(scores - threshold) < _DOUBT)
-    for start in range(0, len(doubtful), _CHUNK):
-        chunk = doubtful[start : start + _CHUNK]
-        one = unit[first[chunk]].astype(np.float64)
-        other = unit[second[chunk]].astype(np.float64)
-        scores[chunk] = np.einsum("nd,nd->n", one, other)
-        if flips:
-            mirrored = _mirrored(unit[first[chunk]]).astype(np.float64)
-            scores[chunk] = np.maximum(scores[chunk], np.einsum("nd,nd->n", mirrored, other))
+def _kind(score: float, moved: float, side: int, same: bool) -> Kind:
+    if same:
+        return "identical"
+    if score < _SAME_FRAME[side]:
+        return "frame"
+    return "cropped" if moved >= _MOVED else "copy"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,15 +75,28 @@ def load_data(config: DatasetConfig, *, size: int, channels: int, masks: bool) -
         DatasetNotFoundError: The data are not there.
         DataError: They cannot be used; says which file and what to do.
     """
-    dataset = build_dataset(config)
-    samples = tuple(dataset.samples())
-    if not samples:
-        raise DataError(f"dataset {config.name!r} has no images")
-    if masks and not dataset.info.classes:
-        raise DataError(f"dataset {config.name!r} has no masks to learn from")
-    clusters = None
-    if config.split.group_by == "duplicates":
-        clusters = dataset_clusters(dataset, samples)
-    parts = make_split(samples, config.split, clusters)
+    with _no_collection():
+        dataset = build_dataset(config)
+        samples = tuple(dataset.samples())
+        if not samples:
+            raise DataError(f"dataset {config.name!r} has no images")
+        if masks and not dataset.info.classes:
+            raise DataError(f"dataset {config.name!r} has no masks to learn from")
+        clusters = None
+        if config.split.group_by == "duplicates":
+            clusters = dataset_clusters(dataset, samples)
+        parts = make_split(samples, config.split, clusters)
     cache = open_cache(dataset, samples, CacheSettings(size, channels, masks))
     return LoadedData(dataset, samples, parts, cache)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Pause Python's search for cycles: samples have none, and among many it takes a third."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

@@ -12,43 +12,66 @@ from torch import Tensor
 
 from ssl_registry.build import build_dataset
 from ssl_registry.config.model import DatasetConfig
+from ssl_registry.config.pretrain import Mixing
 from ssl_registry.config.split import Part
 from ssl_registry.data.load import LoadedData, load_data
+from ssl_registry.data.mixing import Share, epoch_shares
 from ssl_registry.errors import DataError
+from ssl_registry.interfaces.dataset import Dataset
+
+MIXED = "mixed"
+"""The `DatasetInfo.organ` of a dataset whose samples say theirs in `meta`."""
 
 
 class ImagePool:
-    """The chosen parts of several datasets, concatenated.
+    """The chosen parts of several datasets, end to end.
 
     Attributes:
-        vocabulary: For each key of `Sample.meta`, its values in order.
+        members: The datasets.
+        sizes: Images of each of them.
+        vocabulary: For each key of `Sample.meta`, and for `dataset` and `organ`, its values in
+            order. A sample that does not say its organ has that of its dataset.
     """
 
     def __init__(self, members: Sequence[LoadedData], parts: Sequence[Part]) -> None:
         self.members = tuple(members)
         chosen = [member.places(parts) for member in self.members]
-        self._member = np.repeat(np.arange(len(chosen)), [len(places) for places in chosen])
+        self.sizes = tuple(len(places) for places in chosen)
+        self._member = np.repeat(np.arange(len(chosen)), self.sizes)
         self._place = np.concatenate(chosen)
         if not len(self._place):
-            names = ", ".join(member.dataset.config.name for member in self.members)
-            raise DataError(f"no images in {' and '.join(parts)} of {names}")
+            raise DataError(f"no images in {' and '.join(parts)} of {', '.join(self._names())}")
         self.vocabulary, self._meta = self._read_meta()
 
     def __len__(self) -> int:
         return len(self._place)
 
+    def _names(self) -> list[str]:
+        return [member.dataset.config.name for member in self.members]
+
+    def shares(self, mixing: Mixing) -> tuple[Share, ...]:
+        """How much of an epoch each dataset gets; see `epoch_shares`.
+
+        Raises:
+            ConfigError: The weight of a dataset is too small.
+        """
+        weights = [member.dataset.config.weight for member in self.members]
+        return epoch_shares(mixing, self.sizes, weights, self._names())
+
     def _read_meta(self) -> tuple[dict[str, tuple[str, ...]], dict[str, NDArray[np.int64]]]:
+        common = [_common_meta(member.dataset) for member in self.members]
         rows = [
-            {"dataset": self.members[m].dataset.config.name, **self.members[m].samples[p].meta}
-            for m, p in zip(self._member, self._place, strict=True)
+            common[m] | dict(self.members[m].samples[p].meta)
+            for m, p in zip(self._member.tolist(), self._place.tolist(), strict=True)
         ]
         keys = sorted({key for row in rows for key in row})
         vocabulary = {k: tuple(sorted({row[k] for row in rows if k in row})) for k in keys}
-        places = {k: {value: i for i, value in enumerate(vocabulary[k])} for k in keys}
-        codes = {
-            k: np.asarray([places[k][row[k]] if k in row else -1 for row in rows], dtype=np.int64)
-            for k in keys
-        }
+        codes = {}
+        for key in keys:
+            code_of = {value: code for code, value in enumerate(vocabulary[key])}
+            codes[key] = np.asarray(
+                [code_of[row[key]] if key in row else -1 for row in rows], dtype=np.int64
+            )
         return vocabulary, codes
 
     def images(self, indices: NDArray[np.int64]) -> Tensor:
@@ -65,6 +88,14 @@ class ImagePool:
     def meta(self, indices: NDArray[np.int64]) -> Mapping[str, Tensor]:
         """Per metadata key, int64 places in the vocabulary, -1 where unknown."""
         return {key: torch.from_numpy(codes[indices]) for key, codes in self._meta.items()}
+
+
+def _common_meta(dataset: Dataset) -> dict[str, str]:
+    """What holds for all samples of a dataset that do not say otherwise."""
+    meta = {"dataset": dataset.config.name}
+    if dataset.info.organ != MIXED:
+        meta["organ"] = dataset.info.organ
+    return meta
 
 
 def load_pool(

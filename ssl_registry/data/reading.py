@@ -41,6 +41,36 @@ def read_mask(dataset: Dataset, sample: Sample) -> Mask | None:
     return _read(dataset.read_mask, sample)
 
 
+def read_checked_mask(dataset: Dataset, sample: Sample, image: Image) -> Mask:
+    """Read the mask that a sample has, and hold it against its image and the dataset's classes.
+
+    Raises:
+        DataError: There is none, it cannot be read, has another size than `image`, or holds
+            values beyond the classes.
+        PluginError: The dataset gives an array of another shape than its contract says.
+    """
+    info = dataset.info
+    mask = read_mask(dataset, sample)
+    if mask is None:
+        raise DataError(f"image {sample.id!r} has no mask although the dataset says it has")
+    if mask.shape[:-2] != (() if info.exclusive else (len(info.classes),)):
+        wanted = "[H, W]" if info.exclusive else f"[{len(info.classes)}, H, W]"
+        raise PluginError(
+            f"dataset {dataset.config.name!r} gives the mask of image {sample.id!r} as "
+            f"{list(mask.shape)}; it must be {wanted}"
+        )
+    if mask.shape[-2:] != image.shape[:2]:
+        raise DataError(
+            f"mask of image {sample.id!r} is {mask.shape[-1]}x{mask.shape[-2]} px, "
+            f"its image {image.shape[1]}x{image.shape[0]} px"
+        )
+    if mask.max() > (len(info.classes) if info.exclusive else 1):
+        raise DataError(
+            f"mask of image {sample.id!r} holds values beyond its {len(info.classes)} classes"
+        )
+    return mask
+
+
 def _read(read: Callable[[Sample], _Array], sample: Sample) -> _Array:
     try:
         return read(sample)

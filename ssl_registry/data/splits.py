@@ -121,7 +121,9 @@ def _drawn(
     stratum_of = _strata(ordered, config)
     quotas = _quotas(Counter(stratum_of.values()), config.ratios)
     units = [
-        _Unit(ids, Counter(stratum_of[name] for name in ids))
+        _Unit(
+            ids, Counter(stratum_of[name] for name in ids) if ids[1:] else {stratum_of[ids[0]]: 1}
+        )
         for ids in _grouped(ordered, config, clusters)
     ]
     # Uniform draws and a stable sort: `permutation` may differ between numpy releases.
@@ -206,18 +208,26 @@ def _deal(units: Sequence[_Unit], quotas: Quotas) -> dict[str, Part]:
     exactly.
     """
     counts = {name: [0] * len(PARTS) for name in quotas}
+    # Most units are of one sample; their costs change in one place with each unit.
+    of_one = {name: [_cost_of_one(0, quota) for quota in row] for name, row in quotas.items()}
     used = [part for part in range(len(PARTS)) if any(row[part] for row in quotas.values())]
     empty = list(used)
     split: dict[str, Part] = {}
     for place, unit in enumerate(units):
         # The last units are kept for parts that would else have none.
         choices = empty if len(units) - place <= len(empty) else used
-        part = min(choices, key=lambda p: _cost(unit, counts, quotas, p))
+        if len(unit.ids) == 1:
+            (name,) = unit.strata
+            part = min(choices, key=of_one[name].__getitem__)
+        else:
+            part = min(choices, key=lambda p: _cost(unit, counts, quotas, p))
         for name, size in unit.strata.items():
             counts[name][part] += size
+            of_one[name][part] = _cost_of_one(counts[name][part], quotas[name][part])
         if part in empty:
             empty.remove(part)
-        split.update(dict.fromkeys(unit.ids, PARTS[part]))
+        for sample_id in unit.ids:
+            split[sample_id] = PARTS[part]
     return split
 
 
@@ -231,3 +241,12 @@ def _cost(unit: _Unit, counts: Quotas, quotas: Quotas, part: int) -> Fraction:
         ),
         start=Fraction(0),
     )
+
+
+def _cost_of_one(count: int, quota: int) -> float:
+    """The same for a unit of one sample.
+
+    A single quotient is ordered alike in floating point, up to some ten million samples; sums
+    of several need exact fractions.
+    """
+    return (2 * (count - quota) + 1) / max(quota, 1)

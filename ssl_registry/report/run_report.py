@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 _LISTED: Final = 8
 """Images in each list of best and worst."""
 
+_SIZES: Final = "batch_size"
+_PROBE: Final = "probe/"
+_ENDINGS: Final = {
+    "low": "95 % interval, low",
+    "high": "95 % interval, high",
+    "random": "random weights",
+}
+"""What the scalars of a probe beside its score are, by the end of their names."""
+
 
 @dataclass(frozen=True)
 class RunReport:
@@ -31,7 +40,7 @@ class RunReport:
         provenance: Of each component: kind, name, plugin, distribution, version.
         environment: Versions of libraries, device, precision, threads.
         log: The rows of `log.jsonl`: epoch, step, loss, and any other numbers by name; those
-            with `loss` or `dice` in their name are drawn together.
+            with `loss` or `dice` in their name are drawn together, and those of a probe.
         summary: Facts of the run as a whole, such as steps and wall time.
         metrics: The per-image table, if the run was evaluated.
         aggregates: Its aggregates by name.
@@ -75,9 +84,10 @@ def write_run_report(path: Path, report: RunReport) -> None:
 
 
 def log_pictures(log: Sequence[Row]) -> tuple[dict[str, str], dict[str, str]]:
-    """Pictures of a log by title: loss and Dice, and everything else it records."""
-    names = scalars(log)
+    """Pictures of a log by title: loss, Dice and probes, and everything else it records."""
     axis = x_axis(log)
+    probed = [name for name in scalars(log) if name.startswith(_PROBE)]
+    names = [name for name in scalars(log) if name not in probed and not name.endswith(_SIZES)]
     losses = [name for name in names if "loss" in name]
     dices = [name for name in names if "dice" in name and name not in losses]
     first = {
@@ -88,8 +98,23 @@ def log_pictures(log: Sequence[Row]) -> tuple[dict[str, str], dict[str, str]]:
         )
         if group
     }
+    for title, group in _probe_groups(probed).items():
+        curves = [curve(log, name, label, i) for i, (name, label) in enumerate(group)]
+        first[title] = curves_svg(curves, axis, title.rpartition(": ")[2])
     rest = [name for name in names if name not in (*losses, *dices)]
     return first, {name: curves_svg([curve(log, name)], axis, name) for name in rest}
+
+
+def _probe_groups(names: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
+    """By title, the scalars of each score of a probe with their labels."""
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for name in names:
+        ending = next((end for end in _ENDINGS if name.endswith(f"/{end}")), "")
+        score = name.removeprefix(_PROBE).removesuffix(f"/{ending}")
+        probe, _, what = score.partition("/")
+        label = _ENDINGS.get(ending, what)
+        groups.setdefault(f"Probe {probe}: {what}", []).append((name, label))
+    return groups
 
 
 @dataclass(frozen=True)

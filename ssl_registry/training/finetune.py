@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ssl_registry.build import build_backbone, build_decoder, build_task
 from ssl_registry.config.finetune import FinetuneConfig
+from ssl_registry.config.run import NormalizationConfig
 from ssl_registry.data.fractions import labelled_fraction
 from ssl_registry.data.load import LoadedData
 from ssl_registry.errors import ConfigError, DataError
@@ -219,7 +220,8 @@ def _check_normalization(config: FinetuneConfig, weights: Path) -> None:
     """Pre-trained weights want images normalised as they were in their pre-training."""
     card = read_card(weights)
     mean, std = config.normalization.for_channels(config.channels)
-    if (card.mean, card.std) != (mean, std) and card.channels == config.channels:
+    given = NormalizationConfig(mean=card.mean, std=card.std).for_channels(config.channels)
+    if given != (mean, std):
         raise ConfigError(
             f"the weights in {weights} were trained on images normalised with mean "
             f"{list(card.mean)} and std {list(card.std)}, this run uses {list(mean)} and "

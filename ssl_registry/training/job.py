@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ssl_registry.interfaces.training import StepOutput, Trainable
+from ssl_registry.training.randomness import epoch_order
 
 
 class Job(ABC):
@@ -19,7 +20,7 @@ class Job(ABC):
     Attributes:
         title: What the progress line is headed with.
         module: The method or task that is trained.
-        images: Number of training images.
+        images: Number of images that an epoch shows.
     """
 
     title: str
@@ -29,6 +30,19 @@ class Job(ABC):
     @abstractmethod
     def step(self, indices: NDArray[np.int64]) -> StepOutput:
         """Forward of one step on the training images at `indices`."""
+
+    def order(self, seed: int, epoch: int) -> NDArray[np.int64]:
+        """The order in which an epoch (from 0) visits the images; a function of its arguments."""
+        return epoch_order(seed, epoch, self.images)
+
+    def stepped(self, scalars: Mapping[str, float]) -> None:
+        """Called after each step that moved the weights, with the scalars it reported."""
+        return
+
+    @property
+    def stop_reason(self) -> str:
+        """Why the run should end now, in sentences for its user; "" if it should go on."""
+        return ""
 
     def epoch_ended(self, epoch: int, last: bool) -> Mapping[str, float]:
         """Measure at the end of an epoch (from 1); what it gives is logged."""

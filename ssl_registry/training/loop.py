@@ -24,7 +24,7 @@ from ssl_registry.training.loop_state import LoopState
 from ssl_registry.training.monitoring import peak_memory, scalars_of
 from ssl_registry.training.observers import Observers
 from ssl_registry.training.optimizer import ScheduledOptimizer
-from ssl_registry.training.randomness import epoch_order, seed_torch
+from ssl_registry.training.randomness import seed_torch
 from ssl_registry.training.run_folder import RunFolder
 from ssl_registry.training.running import RunningStatistics
 from ssl_registry.training.schedule import Schedule
@@ -49,10 +49,11 @@ class Loop:
         self.steps_per_epoch = steps_per_epoch(job.images, config.batch_size)
         self.total_steps = total_steps(job.images, config)
         execution.place(job.module)
-        warmup = round(config.optimizer.warmup_epochs * self.steps_per_epoch)
+        warmup = config.optimizer.warmup(self.steps_per_epoch)
+        factor = config.optimizer.rate_factor(config.batch_size)
         schedule = Schedule(
-            peak=config.optimizer.learning_rate,
-            final=config.optimizer.final_learning_rate,
+            peak=factor * config.optimizer.learning_rate,
+            final=factor * config.optimizer.final_learning_rate,
             warmup_steps=min(warmup, self.total_steps // 2),
             total_steps=self.total_steps,
         )
@@ -69,7 +70,8 @@ class Loop:
             resume: Whether to go on from a checkpoint.
 
         Raises:
-            TrainingError: The loss or its gradient was non-finite several times in a row.
+            TrainingError: The loss or its gradient was non-finite several times in a row, or the
+                job gave a reason to stop.
             Interrupted: Asked to stop; a checkpoint was written.
         """
         if resume:
@@ -85,12 +87,13 @@ class Loop:
                 done = self._state.step == self.total_steps
                 if done or self._state.step % self.steps_per_epoch == 0:
                     self._end_epoch(done)
-                failed = self._state.skipped_in_a_row >= MAX_SKIPPED
+                error = self._error()
                 # Asked once: a signal that comes while this is saved waits for the next step.
                 stopping = stop.requested
-                self._maybe_save(force=stopping or failed)
-                if failed:
-                    raise self._failed()
+                self._maybe_save(force=stopping or error is not None)
+                if error is not None:
+                    self._log_unfinished()
+                    raise error
                 if stopping:
                     raise self._interrupted()
             if stop.requested:
@@ -101,7 +104,15 @@ class Loop:
         """Tell observers that the whole run, with its evaluation, ended well."""
         self._observers.finished(summary)
 
-    def _failed(self) -> TrainingError:
+    def _error(self) -> TrainingError | None:
+        """Why the run cannot go on, if so."""
+        if self._job.stop_reason:
+            return TrainingError(
+                f"stopped after step {self._state.step} of {self.total_steps}: "
+                f"{self._job.stop_reason} The log and a checkpoint are in {self._run.path}."
+            )
+        if self._state.skipped_in_a_row < MAX_SKIPPED:
+            return None
         return TrainingError(
             f"{MAX_SKIPPED} steps in a row, up to step {self._state.step}, had a "
             "non-finite loss or gradient; those updates were left out and a checkpoint "
@@ -118,7 +129,7 @@ class Loop:
     def _one_step(self, bar: Track) -> None:
         state, started = self._state, time.perf_counter()
         epoch, place = divmod(state.step, self.steps_per_epoch)
-        order = epoch_order(self._seed, epoch, self._job.images)
+        order = self._job.order(self._seed, epoch)
         size = self._config.batch_size
         seed_torch(self._seed, "step", state.step)
         self._optimizer.set_step(state.step)
@@ -127,9 +138,12 @@ class Loop:
         self._statistics.keep()
         output = self._job.step(order[place * size : (place + 1) * size])
         loss = output.loss.item()
-        committed = math.isfinite(loss) and self._update(output)
+        norm = self._update(output) if math.isfinite(loss) else math.nan
+        committed = math.isfinite(norm)
         if committed:
-            state.committed(loss, scalars_of(output))
+            scalars = {**scalars_of(output), "gradient_norm": norm}
+            state.committed(loss, scalars)
+            self._job.stepped(scalars)
         else:
             self._statistics.put_back()
             state.left_out()
@@ -138,22 +152,34 @@ class Loop:
         state.took(seconds)
         bar.advance(note=f"epoch {epoch + 1}, loss {loss:.4f}, {size / seconds:.0f} images/s")
 
-    def _update(self, output: StepOutput) -> bool:
-        """Move the weights, unless a gradient is non-finite; gives whether they moved."""
+    def _update(self, output: StepOutput) -> float:
+        """Move the weights, unless a gradient is non-finite; gives the norm of all gradients."""
         optimizer = self._optimizer.optimizer
         optimizer.zero_grad(set_to_none=True)
         output.loss.backward()  # type: ignore[no-untyped-call]
-        finite = self._optimizer.gradients_are_finite()
-        if finite:
+        norm = self._optimizer.gradient_norm()
+        if math.isfinite(norm):
             optimizer.step()
-        return finite
+        return norm
 
     def _end_epoch(self, last: bool) -> None:
+        row = self._row()
+        row.update(self._job.epoch_ended(row["epoch"], last))
+        self._run.log(row)
+        self._observers.epoch_ended(row["epoch"], row)
+        self._state.start_epoch()
+
+    def _log_unfinished(self) -> None:
+        """Log the steps of the running epoch when the job ends the run."""
+        if self._job.stop_reason and self._state.epoch_losses:
+            self._run.log(self._row())
+
+    def _row(self) -> dict[str, Any]:
+        """What a log says of the running epoch, so far."""
         state = self._state
-        epoch = math.ceil(state.step / self.steps_per_epoch)
         taken = max(len(state.epoch_losses), 1)
-        row: dict[str, Any] = {
-            "epoch": epoch,
+        return {
+            "epoch": math.ceil(state.step / self.steps_per_epoch),
             "step": state.step,
             "loss": state.mean_loss(),
             "learning_rate": self._optimizer.set_step(state.step - 1),
@@ -161,10 +187,6 @@ class Loop:
             "skipped": state.skipped,
             "images_per_second": taken * self._config.batch_size / state.epoch_seconds,
         }
-        row.update(self._job.epoch_ended(epoch, last))
-        self._run.log(row)
-        self._observers.epoch_ended(epoch, row)
-        state.start_epoch()
 
     def _maybe_save(self, *, force: bool) -> None:
         due = time.monotonic() - self._saved_at >= self._config.checkpoint_seconds
@@ -238,5 +260,4 @@ def steps_per_epoch(images: int, batch_size: int) -> int:
 
 def total_steps(images: int, config: TrainingConfig) -> int:
     """Steps of the whole run."""
-    steps = steps_per_epoch(images, config.batch_size) * config.epochs
-    return min(steps, config.max_steps or steps)
+    return config.total_steps(steps_per_epoch(images, config.batch_size))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ssl_registry.build import (
     build_augmentation,
@@ -17,6 +20,8 @@ from ssl_registry.build import (
 )
 from ssl_registry.config.model import ComponentConfig
 from ssl_registry.config.pretrain import PretrainConfig
+from ssl_registry.data.expected import warn_of_counts
+from ssl_registry.data.mixing import Share, epoch_length
 from ssl_registry.data.pool import ImagePool, load_pool
 from ssl_registry.errors import ConfigError
 from ssl_registry.interfaces.augmentation import Augmentation, Views
@@ -26,8 +31,9 @@ from ssl_registry.nn.normalization import Normalize
 from ssl_registry.nn.trunk import Trunk
 from ssl_registry.training.device import Execution, choose_execution
 from ssl_registry.training.job import Job
-from ssl_registry.training.loop import Loop, total_steps
-from ssl_registry.training.randomness import seed_torch
+from ssl_registry.training.loop import Loop, steps_per_epoch, total_steps
+from ssl_registry.training.monitor import Monitor
+from ssl_registry.training.randomness import mixed_order, seed_torch
 from ssl_registry.training.run import check_place, holding, start_run
 from ssl_registry.weights.write import write_trunk
 
@@ -42,21 +48,32 @@ class PretrainJob(Job):
         method: Method,
         augmentation: Augmentation,
         pool: ImagePool,
+        shares: tuple[Share, ...],
         normalize: Normalize,
         execution: Execution,
+        monitor: Monitor,
     ) -> None:
         self.module = method
-        self.images = len(pool)
-        self._pool, self._execution = pool, execution
+        self.images = epoch_length(shares)
+        self.monitor = monitor
+        self._pool, self._shares, self._execution = pool, shares, execution
         self._augmentation = augmentation.to(execution.device)
         self._normalize = normalize.to(execution.device)
 
+    def order(self, seed: int, epoch: int) -> NDArray[np.int64]:
+        """The order in which an epoch visits the pool's images, mixed as the config says."""
+        return mixed_order(seed, epoch, self._shares)
+
     def step(self, indices: NDArray[np.int64]) -> StepOutput:
         """One forward of the method on augmented views."""
+        ids = torch.from_numpy(indices)
+        return self._forward(self._pool.images(indices), ids, self._pool.meta(indices))
+
+    def _forward(self, images: Tensor, ids: Tensor, meta: Mapping[str, Tensor]) -> StepOutput:
+        """The method on views of uint8 images, with their ids and metadata codes."""
         device = self._execution.device
-        images = self._pool.images(indices).to(device, non_blocking=True)
         with torch.no_grad():
-            views = self._augmentation(images.float() / 255)
+            views = self._augmentation(images.to(device, non_blocking=True).float() / 255)
             views = Views(
                 images=tuple(self._normalize(view) for view in views.images),
                 source=views.source,
@@ -65,12 +82,33 @@ class PretrainJob(Job):
             )
         batch = PretrainBatch(
             views=views,
-            sample_id=torch.from_numpy(indices).to(device),
-            meta={key: codes.to(device) for key, codes in self._pool.meta(indices).items()},
+            sample_id=ids.to(device),
+            meta={key: codes.to(device) for key, codes in meta.items()},
         )
         with self._execution.autocast():
             output: StepOutput = self.module(batch)
         return output
+
+    def stepped(self, scalars: Mapping[str, float]) -> None:
+        """Watch for collapse."""
+        self.monitor.saw(scalars)
+
+    @property
+    def stop_reason(self) -> str:
+        """A collapse, if the config wants the run to end then."""
+        return self.monitor.stop_reason
+
+    def epoch_ended(self, epoch: int, last: bool) -> Mapping[str, float]:
+        """Validate, and measure what else is due."""
+        return self.monitor.measure(self.module, self._forward, epoch)
+
+    def numbers(self) -> Mapping[str, Any]:
+        """What the monitor has counted."""
+        return self.monitor.numbers()
+
+    def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
+        """Take back what the monitor has counted."""
+        self.monitor.restore(numbers)
 
 
 def augmentation_of(config: PretrainConfig) -> ComponentConfig:
@@ -90,11 +128,18 @@ def build_trunk(config: PretrainConfig) -> Trunk:
     Raises:
         ConfigError: The images are smaller than the backbone takes.
     """
-    seed_torch(config.seed, "trunk")
-    backbone = build_backbone(config.backbone, config.channels)
-    check_image_size(config.image_size, config.backbone.name, backbone.minimum_size)
-    decoder = build_decoder(config.decoder, backbone) if config.decoder else None
-    return Trunk(backbone, decoder)
+    trunk = fresh_trunk(config.backbone, config.decoder, config.channels, config.seed)
+    check_image_size(config.image_size, config.backbone.name, trunk.backbone.minimum_size)
+    return trunk
+
+
+def fresh_trunk(
+    backbone: ComponentConfig, decoder: ComponentConfig | None, channels: int, seed: int
+) -> Trunk:
+    """The trunk that a pre-training with `seed` starts from."""
+    seed_torch(seed, "trunk")
+    encoder = build_backbone(backbone, channels)
+    return Trunk(encoder, build_decoder(decoder, encoder) if decoder else None)
 
 
 def check_image_size(size: int, name: str, minimum: int) -> None:
@@ -112,15 +157,18 @@ def run_pretraining(config: PretrainConfig, out: Path | None, *, resume: bool) -
     check_place(out)
     trunk = build_trunk(config)
     pool = load_pool(config.data, config.parts, size=config.stored_size, channels=config.channels)
-    steps = total_steps(len(pool), config.training)
+    warn_of_counts(config.expected_images, pool.members)
+    steps = total_steps(epoch_length(pool.shares(config.mixing)), config.training)
     # A method or augmentation that refuses the config must not leave a claimed folder.
     job = build_job(config, trunk, pool, steps, execution)
     run = start_run("pretrain", config, pool.members, execution, out, resume=resume)
     with holding(run):
         if run.folder.finished:
             return run.folder.path
+        job.monitor.announce()
         loop = Loop(job, config.training, config.seed, run.folder, execution)
         state = loop.train(run.record, resume=resume)
+        last = run.folder.read_log()[-1]
         summary: dict[str, Any] = {
             "steps": state.step,
             "epochs": state.step / loop.steps_per_epoch,
@@ -128,8 +176,9 @@ def run_pretraining(config: PretrainConfig, out: Path | None, *, resume: bool) -
             "skipped_steps": state.skipped,
             "training_seconds": state.seconds,
             "wall_seconds": state.wall_seconds,
-            "loss": run.folder.read_log()[-1]["loss"],
+            "loss": last["loss"],
             "peak_memory_bytes": state.peak_memory,
+            **job.monitor.summary(last),
         }
         write_trunk(run.folder.weights, trunk, config, run.record, summary)
         run.write_report(summary)
@@ -151,11 +200,15 @@ def build_job(
         vocabulary=pool.vocabulary,
     )
     stored = pool.members[0].cache.images.shape[1]
+    shares = pool.shares(config.mixing)
+    epochs = math.ceil(steps / steps_per_epoch(epoch_length(shares), config.training.batch_size))
     seed_torch(config.seed, "method")
     return PretrainJob(
         method=build_method(config.method, trunk, context),
         augmentation=build_augmentation(augmentation_of(config), config.image_size, stored),
         pool=pool,
+        shares=shares,
         normalize=Normalize(*config.normalization.for_channels(config.channels)),
         execution=execution,
+        monitor=Monitor(config, trunk, pool, epochs, execution, lambda: build_trunk(config)),
     )

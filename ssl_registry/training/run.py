@@ -9,11 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ssl_registry.config.run import RunConfig
+from ssl_registry.data.expected import unexpected_counts
 from ssl_registry.data.load import LoadedData
 from ssl_registry.data.split_file import write_split
 from ssl_registry.errors import UserError
-from ssl_registry.provenance import components_used, environment, resolved, run_id
+from ssl_registry.provenance import (
+    components_used,
+    environment,
+    presets_used,
+    resolved,
+    run_id,
+)
 from ssl_registry.training.device import Execution
+from ssl_registry.training.probing import probe_facts
 from ssl_registry.training.run_folder import RUNS, RunFolder, check_possible
 
 if TYPE_CHECKING:
@@ -38,13 +46,16 @@ class Run:
     folder: RunFolder
     record: dict[str, Any]
 
-    def warnings(self) -> list[str]:
-        """What a reader of the report should know about the data."""
-        return [
+    def warnings(self, summary: Mapping[str, Any]) -> list[str]:
+        """What a reader of the report should know about the data and the training."""
+        unreadable = [
             f"{data['name']}: left out, unreadable: {reason}"
             for data in self.record["data"]
             for reason in data["unreadable"]
         ]
+        expected = self.record["config"].get("expected_images", {})
+        counts = unexpected_counts(expected, self.record["data"])
+        return [*summary.get("warnings", ()), *counts, *unreadable]
 
     def write_report(
         self,
@@ -61,14 +72,15 @@ class Run:
             title=f"{self.kind}: {names}",
             kind=self.kind,
             config=self.record["config"],
-            provenance=self.record["components"],
+            # Runs of earlier versions have no presets in their record.
+            provenance=[*self.record["components"], *self.record.get("presets", ())],
             environment=self.record["environment"],
             log=self.folder.read_log(),
             summary=_readable(summary),
             metrics=metrics,
             aggregates=aggregates or {},
             gallery=gallery,
-            warnings=self.warnings(),
+            warnings=self.warnings(summary),
         )
         path = self.folder.path / "report.html"
         write_run_report(path, report)
@@ -126,6 +138,7 @@ def start_run(
         "kind": kind,
         "config": resolved(config),
         "components": components,
+        "presets": presets_used(config),
         "data": described,
         "gray": all(member.cache.images.shape[1] == 1 for member in data),
         "initial_weights": weights,
@@ -174,4 +187,8 @@ def _readable(summary: Mapping[str, Any]) -> dict[str, object]:
     best = summary.get("best_validation", {})
     if best.get("best_score") is not None:
         facts["best validation Dice"] = f"{best['best_score']:.3f} (epoch {best['best_epoch']})"
+    if summary.get("no_validation_loss"):
+        facts["validation loss"] = f"none: {summary['no_validation_loss']}"
+    for title, probe in summary.get("probes", {}).items():
+        facts |= {f"probe {title}, {name}": text for name, text in probe_facts(probe).items()}
     return facts

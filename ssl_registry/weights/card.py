@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import ConfigDict, Field, ValidationError
 
@@ -14,11 +14,13 @@ from ssl_registry.errors import RunError, WeightsError
 from ssl_registry.files import read_json
 
 CARD = "ssl_registry.json"
-TENSORS = "model.safetensors"
+TENSORS: Final = "model.safetensors"
 MAX_CARD_BYTES = 2**24
 """A longer card is not read: a run's record takes a few kilobytes."""
 
 Content = Literal["encoder", "encoder_decoder", "segmentation"]
+Target = Literal["timm", "torchvision", "smp", "onnx", "torch-export"]
+File = Literal["model.safetensors", "model.onnx", "model.pt2"]
 
 
 class Card(StrictModel):
@@ -41,8 +43,11 @@ class Card(StrictModel):
         architecture: That library's name of the network.
         licence: Licence of the weights, such as an SPDX name; None: whoever made them did not
             state one. It is asked for at export, never guessed.
-        sha256: Digest of `model.safetensors`.
+        file: The file that holds the weights.
+        target: What the folder was exported for, if only that can load it.
+        sha256: Digest of `file`.
         digest: Digest of the tensors themselves, whatever their order in the file.
+        exported_from: `digest` of the folder these weights were exported from, if they were.
         run: The record of the run that made the weights: config, components, data, environment.
         summary: Steps, epochs, losses, scores.
     """
@@ -64,8 +69,11 @@ class Card(StrictModel):
     library: str = "ssl_registry"
     architecture: str = ""
     licence: str | None = None
+    file: File = TENSORS
+    target: Target | None = None
     sha256: str
     digest: str = ""
+    exported_from: str = ""
     run: Mapping[str, Any] = Field(default_factory=dict)
     summary: Mapping[str, Any] = Field(default_factory=dict)
 
@@ -81,10 +89,7 @@ def read_card(folder: Path) -> Card:
             f"{folder} is no folder of weights; give the folder that holds {TENSORS} and {CARD}, "
             "such as runs/NAME/weights"
         )
-    for name in (CARD, TENSORS):
-        if not (folder / name).is_file():
-            hint = " (did you mean its subfolder weights?)" if (folder / "weights").is_dir() else ""
-            raise WeightsError(f"{folder} holds no {name}, so it is no folder of weights{hint}")
+    _check_holds(folder, CARD)
     size = (folder / CARD).stat().st_size
     if size > MAX_CARD_BYTES:
         raise WeightsError(f"the card {folder / CARD} has {size} bytes, far more than any card")
@@ -93,7 +98,15 @@ def read_card(folder: Path) -> Card:
     except (RunError, RecursionError) as error:
         raise WeightsError(f"the card {folder / CARD} is damaged: {error}") from error
     try:
-        return Card.model_validate(table)
+        card = Card.model_validate(table)
     except ValidationError as error:
         mistakes = "; ".join(describe(Card, table, error))
         raise WeightsError(f"the card {folder / CARD} is damaged: {mistakes}") from error
+    _check_holds(folder, card.file)
+    return card
+
+
+def _check_holds(folder: Path, name: str) -> None:
+    if not (folder / name).is_file():
+        hint = " (did you mean its subfolder weights?)" if (folder / "weights").is_dir() else ""
+        raise WeightsError(f"{folder} holds no {name}, so it is no folder of weights{hint}")

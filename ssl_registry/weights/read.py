@@ -53,9 +53,15 @@ def read_weights(folder: Path) -> Weights:
     """Read an exchange folder.
 
     Raises:
-        WeightsError: It is missing, damaged, or no such folder; names the file.
+        WeightsError: It is missing, damaged, no such folder, or laid out for another library;
+            names the file.
     """
     card = read_card(folder)
+    if card.target is not None:
+        raise WeightsError(
+            f"{folder} was exported for {card.target} and is laid out as that needs it; use the "
+            "folder it was exported from"
+        )
     file = folder / TENSORS
     try:
         tensors = load_file(file)
@@ -131,7 +137,12 @@ def load_network(folder: Path) -> tuple[SegmentationNetwork, Card]:
         WeightsError: The folder holds no segmentation network, or it does not fit its card.
     """
     weights = read_weights(folder)
-    card = weights.card
+    return network_of(weights), weights.card
+
+
+def network_of(weights: Weights) -> SegmentationNetwork:
+    """The segmentation network of weights that are read; see `load_network`."""
+    card, folder = weights.card, weights.folder
     if card.content != "segmentation" or card.decoder is None:
         raise WeightsError(
             f"{folder} holds pre-trained weights ({card.content}), no segmentation network; "
@@ -145,8 +156,7 @@ def load_network(folder: Path) -> tuple[SegmentationNetwork, Card]:
         backbone = build_backbone(encoder, card.channels)
         return SegmentationNetwork(backbone, build_decoder(expanding, backbone), outputs)
 
-    network = _built(build, weights, _parts)
-    return network.eval(), card
+    return _built(build, weights, _parts).eval()
 
 
 def load_backbone(folder: Path) -> tuple[Backbone, Card]:
@@ -162,13 +172,18 @@ def load_backbone(folder: Path) -> tuple[Backbone, Card]:
         WeightsError: The folder is missing or damaged, or the weights do not fit its card.
     """
     weights = read_weights(folder)
-    config = _component("backbone", weights.card.backbone, folder)
+    return backbone_of(weights), weights.card
+
+
+def backbone_of(weights: Weights) -> Backbone:
+    """The backbone of weights that are read; see `load_backbone`."""
+    config = _component("backbone", weights.card.backbone, weights.folder)
     backbone = _built(
         lambda: build_backbone(config, weights.card.channels),
         weights,
         lambda built: {"backbone": built.exported()},
     )
-    return backbone.eval(), weights.card
+    return backbone.eval()
 
 
 def _parts(network: SegmentationNetwork) -> dict[str, nn.Module]:

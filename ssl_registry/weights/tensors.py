@@ -17,6 +17,8 @@ from ssl_registry.errors import RunError, WeightsError
 
 RESERVED: Final = "__metadata__"
 """The one name that a safetensors file keeps for itself."""
+METADATA = {"format": "pt"}
+"""The one metadata entry of a file to share: several would be written in random order."""
 
 
 def owned(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

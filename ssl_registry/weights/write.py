@@ -15,15 +15,14 @@ from ssl_registry.interfaces.backbone import Backbone
 from ssl_registry.nn.segmentation import SegmentationNetwork
 from ssl_registry.nn.trunk import Trunk
 from ssl_registry.weights.card import CARD, TENSORS, Card
+from ssl_registry.weights.readme import readme
 from ssl_registry.weights.tensors import (
+    METADATA,
     check_exportable,
     content_digest,
     file_digest,
     save_tensors,
 )
-
-METADATA = {"format": "pt"}
-"""The one metadata entry: more than one would be written in random order."""
 
 
 def write_trunk(
@@ -52,7 +51,7 @@ def write_trunk(
         run=record,
         summary=summary,
     )
-    library = _library_config(trunk.backbone, card) if trunk.decoder is None else {}
+    library = library_config(trunk.backbone, card) if trunk.decoder is None else {}
     _write(folder, tensors, card, library)
 
 
@@ -86,6 +85,11 @@ def write_network(
     _write(folder, parts_state(network), card, {})
 
 
+def write_encoder(folder: Path, backbone: Backbone, card: Card) -> None:
+    """Write a backbone whose weights come from elsewhere; `card` says what it is and whence."""
+    _write(folder, backbone.exported().state_dict(), card, library_config(backbone, card))
+
+
 def parts_state(module: Trunk | SegmentationNetwork) -> dict[str, Tensor]:
     """The tensors of a trunk or network under `backbone.`, `decoder.` and `head.`."""
     state = {f"backbone.{k}": v for k, v in module.backbone.exported().state_dict().items()}
@@ -93,8 +97,11 @@ def parts_state(module: Trunk | SegmentationNetwork) -> dict[str, Tensor]:
     return state | {k: v for k, v in rest.items() if not k.startswith("backbone.")}
 
 
-def _library_config(backbone: Backbone, card: Card) -> dict[str, Any]:
-    """The backbone's `config.json`, told the size and normalisation it was trained with."""
+def library_config(backbone: Backbone, card: Card) -> dict[str, Any]:
+    """The backbone's `config.json`, told the size and normalisation it was trained with.
+
+    Empty if no other library can build the backbone.
+    """
     library = backbone.library_config()
     if library:
         library.setdefault("pretrained_cfg", {}).update(
@@ -122,33 +129,9 @@ def _write(
         write_json(temporary / CARD, final.model_dump(mode="json"))
         if library:
             write_json(temporary / "config.json", library)
-        write_text(temporary / "README.md", _readme(final))
+        write_text(temporary / "README.md", readme(final))
 
 
 def _architecture(card: Card) -> str:
     parts = (card.backbone, card.decoder)
     return " + ".join(str(part["name"]) for part in parts if part is not None)
-
-
-def _readme(card: Card) -> str:
-    data = [
-        f"- {item['name']}: {item['organ']}, {item['modality']}, licence {item['licence']}\n"
-        f"  {item['citation']}"
-        for item in card.run.get("data", ())
-    ]
-    decoder = f" with decoder `{card.decoder['name']}`" if card.decoder else ""
-    return "\n".join(
-        [
-            f"# {card.content} `{card.backbone['name']}`{decoder}",
-            "",
-            f"Made by ssl_registry; {card.summary.get('steps', '?')} steps on "
-            f"{card.image_size}x{card.image_size} px images with {card.channels} channels, "
-            f"normalised with mean {list(card.mean)} and standard deviation {list(card.std)}.",
-            "",
-            "Trained on:",
-            *data,
-            "",
-            f"`{CARD}` holds the resolved config, versions and data fingerprints.",
-            "",
-        ]
-    )

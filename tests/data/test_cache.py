@@ -119,7 +119,7 @@ def test_three_channels_without_masks(toy: Toy) -> None:
 def test_rows_are_written_in_order_when_few_may_wait(
     toy: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ssl_registry.data.cache_writer.WAITING_BYTES", 2 * (16 * 16 * 2))
+    monkeypatch.setattr("ssl_registry.data.cache_rows.WAITING_BYTES", 2 * (16 * 16 * 2))
     cache = open_cache(toy, toy.samples(), SETTINGS)
     np.testing.assert_array_equal(cache.images, expected(toy)[0])
 
@@ -178,6 +178,30 @@ def test_key_changes_with_each_setting(toy: Toy, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(Toy, "data_key", lambda self: "generator 2")
     keys.append(cache_key(toy, samples, SETTINGS))
     assert len(set(keys)) == len(keys)
+
+
+def test_key_is_the_same_for_another_split_and_weight(toy: Toy) -> None:
+    other = Toy(ToyConfig(root=toy.root, split=SplitConfig(seed=1), weight=2.5))
+    samples = toy.samples()
+    assert cache_key(other, samples, SETTINGS) == cache_key(toy, samples, SETTINGS)
+
+
+def test_shared_files_are_looked_at_once(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [sample.files for sample in toy.samples()]
+    frames = [Sample(f"frame {n}", has_mask=True, files=files[n % 6]) for n in range(600)]
+    looked: list[str] = []
+    stat = Path.stat
+
+    def counting(path: Path, **settings: bool) -> os.stat_result:
+        looked.append(str(path))
+        return stat(path, **settings)
+
+    monkeypatch.setattr(Path, "stat", counting)
+    before = cache_key(toy, frames, SETTINGS)
+    monkeypatch.undo()
+    assert sorted(looked) == sorted(str(file) for pair in files for file in pair)
+    touch(toy.root)
+    assert cache_key(toy, frames, SETTINGS) != before
 
 
 def test_truncated_file_is_named_and_nothing_is_left(toy: Toy, private_cache: Path) -> None:
@@ -362,18 +386,20 @@ def test_half_cache_without_index_is_built_again(toy: Toy, private_cache: Path) 
     assert left_behind(private_cache) == [folder.name]
 
 
-def test_builders_at_the_same_time_both_end_well(toy: Toy, private_cache: Path) -> None:
+def test_builders_at_the_same_time_read_each_image_once(
+    toy: Toy, private_cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     images, masks = expected(toy)
     toy.reads.clear()
-    together = threading.Barrier(3)
+    begun, go_on = threading.Event(), threading.Event()
     read = toy.read_image
 
-    def meeting(sample: Sample) -> Image:
-        if sample.id == "0":
-            together.wait(timeout=20)
+    def held(sample: Sample) -> Image:
+        begun.set()
+        assert go_on.wait(timeout=20)
         return read(sample)
 
-    toy.read_image = meeting  # type: ignore[method-assign]
+    toy.read_image = held  # type: ignore[method-assign]
     found = []
 
     def build() -> None:
@@ -382,15 +408,24 @@ def test_builders_at_the_same_time_both_end_well(toy: Toy, private_cache: Path) 
     threads = [threading.Thread(target=build) for _ in range(3)]
     for thread in threads:
         thread.start()
+    assert begun.wait(timeout=20)
+    said = ""
+    deadline = time.monotonic() + 20
+    while said.count("another process is caching toy; waiting for it") < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+        said += capsys.readouterr().err
+    go_on.set()
     for thread in threads:
         thread.join()
-    assert len(toy.reads) == 18
-    assert len(found) == 3
+    assert sorted(toy.reads) == ["0", "1", "2", "3", "4", "5"]
     assert len({cache.fingerprint for cache in found}) == 1
+    assert len(found) == 3
     for cache in found:
         np.testing.assert_array_equal(cache.images, images)
         np.testing.assert_array_equal(cache.masks, masks)
-    assert len(left_behind(private_cache)) == 1
+    (folder,) = private_cache.iterdir()
+    assert left_behind(folder) == ["images.npy", "index.json", "masks.npy"]
 
 
 def test_index_says_what_is_stored(toy: Toy, private_cache: Path) -> None:
@@ -419,7 +454,7 @@ def test_cache_root_follows_the_environment(
 def test_every_sample_is_stored_once_however_they_are_dealt_out(
     toy: Toy, monkeypatch: pytest.MonkeyPatch, waiting: int
 ) -> None:
-    monkeypatch.setattr("ssl_registry.data.cache_writer.WAITING_BYTES", waiting)
+    monkeypatch.setattr("ssl_registry.data.cache_rows.WAITING_BYTES", waiting)
     samples = (toy.samples() * 8)[:21]
     cache = open_cache(toy, samples, SETTINGS)
     assert len(cache.images) == len(samples) == len(toy.reads)

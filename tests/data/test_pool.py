@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -90,16 +91,33 @@ def test_vocabulary_and_codes() -> None:
     pool = ImagePool([member("zeta", "rrt", organs), member("alpha", "r")], ["train"])
     assert pool.vocabulary == {
         "dataset": ("alpha", "zeta"),
-        "organ": ("heart", "lung"),
+        "organ": ("breast", "heart", "lung"),  # breast is what the dataset says of itself
         "view": ("b",),
     }
     codes = pool.meta(np.array([2, 0, 1, 0]))
     assert {key: value.tolist() for key, value in codes.items()} == {
         "dataset": [0, 1, 1, 1],
-        "organ": [-1, 1, 0, 1],
+        "organ": [0, 2, 1, 2],
         "view": [-1, 0, -1, 0],
     }
     assert all(value.dtype == torch.int64 for value in codes.values())
+
+
+def test_organ_of_a_mixed_dataset_is_what_the_samples_say() -> None:
+    mixed = member("mixed", "rrr", [{"organ": "lung"}, {}, {"organ": "heart"}])
+    mixed.dataset.info = replace(Listed.info, organ="mixed")
+    pool = ImagePool([mixed], ["train"])
+    assert pool.vocabulary["organ"] == ("heart", "lung")
+    assert pool.meta(np.arange(3))["organ"].tolist() == [1, -1, 0]
+
+
+def test_a_value_for_each_of_many_samples() -> None:
+    many = 20_000
+    pool = ImagePool(
+        [member("many", "r" * many, [{"patient": f"{n:05}"} for n in range(many)])], ["train"]
+    )
+    assert pool.vocabulary["patient"] == tuple(f"{n:05}" for n in range(many))
+    assert pool.meta(np.array([0, 19_999, 7]))["patient"].tolist() == [0, 19_999, 7]
 
 
 def test_a_dataset_may_be_empty_but_not_all() -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ssl_registry import (
@@ -14,13 +18,22 @@ from ssl_registry import (
     ConfigError,
     MethodContext,
     PretrainBatch,
+    StepOutput,
+    TrainingError,
     Trunk,
     Views,
     registry,
 )
-from ssl_registry.config.training import OptimizerConfig
+from ssl_registry.config.monitoring import MonitoringConfig
+from ssl_registry.config.training import OptimizerConfig, TrainingConfig
+from ssl_registry.training.collapse import CollapseWatch
+from ssl_registry.training.device import choose_execution
+from ssl_registry.training.job import Job
+from ssl_registry.training.loop import Loop
+from ssl_registry.training.loop_state import LoopState
 from ssl_registry.training.monitoring import embedding_spread
 from ssl_registry.training.optimizer import ScheduledOptimizer
+from ssl_registry.training.run_folder import RunFolder
 from ssl_registry.training.schedule import Schedule
 from ssl_registry_simsiam.loss import negative_cosine
 from ssl_registry_simsiam.method import SimSiam
@@ -182,6 +195,56 @@ def test_without_stop_gradient_it_collapses_and_the_gauge_says_so() -> None:
     assert start == same_start > 0.5
     assert with_stop > 0.6
     assert without_stop < 0.15
+
+
+class NoisyViews(Job):
+    """64 images whose views differ by noise, with a watch over collapse."""
+
+    title, images = "noisy views", 64
+
+    def __init__(self, kind: type[SimSiam]) -> None:
+        torch.manual_seed(0)
+        self.module = method(kind, batch_size=64)
+        self._pictures = torch.rand(64, 1, 8, 8)
+        self._watch = CollapseWatch(
+            MonitoringConfig(on_collapse="stop", collapse_threshold=0.25, collapse_steps=20)
+        )
+
+    def step(self, indices: NDArray[np.int64]) -> StepOutput:
+        views = (self._pictures + 0.5 * torch.randn_like(self._pictures) for _ in range(2))
+        output: StepOutput = self.module(batch(*views))
+        return output
+
+    def stepped(self, scalars: Mapping[str, float]) -> None:
+        self._watch.saw(scalars)
+
+    @property
+    def stop_reason(self) -> str:
+        return self._watch.stop_reason
+
+
+def trained(kind: type[SimSiam], folder: Path) -> LoopState:
+    folder.mkdir()
+    optimizer = OptimizerConfig(
+        name="sgd", learning_rate=0.1, final_learning_rate=0.1, weight_decay=1e-4
+    )
+    config = TrainingConfig(epochs=200, batch_size=64, device="cpu", optimizer=optimizer)
+    execution = choose_execution(config)
+    return Loop(NoisyViews(kind), config, 0, RunFolder(folder), execution).train(
+        {"config": {}}, resume=False
+    )
+
+
+def test_a_run_without_stop_gradient_is_stopped_early_and_one_with_it_is_not(
+    tmp_path: Path,
+) -> None:
+    assert trained(SimSiam, tmp_path / "healthy").step == 200
+    with pytest.raises(TrainingError, match="have collapsed: for 20 steps") as stopped:
+        trained(WithoutStopGradient, tmp_path / "stopped")
+    assert "learning_rate" in str(stopped.value)
+    row = RunFolder(tmp_path / "stopped").read_log()[-1]
+    assert 20 < row["step"] < 200 and row["embedding_spread"] < 0.25
+    assert list((tmp_path / "stopped" / "checkpoint").iterdir())
 
 
 @pytest.mark.parametrize("layers", [2, 3])

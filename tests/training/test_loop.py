@@ -292,3 +292,36 @@ def test_embedding_spread() -> None:
     assert embedding_spread(torch.randn(1, 64).expand(100, 64) * 7) == pytest.approx(0, abs=1e-5)
     opposite = torch.tensor([[3.0, 0.0], [-1.0, 0.0]])
     assert embedding_spread(opposite) == pytest.approx(math.sqrt(2) / 2)
+
+
+class Slope(TinyJob):
+    """The gradient is (3, 4) in step 0, and ten times that in step 1; it asks to stop in step 2."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[Mapping[str, float]] = []
+
+    def step(self, indices: NDArray[np.int64]) -> StepOutput:
+        factor = 10 ** len(self.seen)
+        self.seen.append(indices.tolist())
+        weights = self.tiny.layer.weight
+        return StepOutput(factor * (3 * weights[0, 0] + 4 * weights[1, 1]))
+
+    def stepped(self, scalars: Mapping[str, float]) -> None:
+        self.told.append(scalars)
+
+    @property
+    def stop_reason(self) -> str:
+        return "It goes nowhere." if len(self.told) == 2 else ""
+
+
+def test_the_gradient_norm_is_logged_and_a_job_can_end_its_run(tmp_path: Path) -> None:
+    job = Slope()
+    with pytest.raises(TrainingError, match=r"after step 2 of 9: It goes nowhere\. The log"):
+        train(job, tmp_path)
+    norms = [scalars["gradient_norm"] for scalars in job.told]
+    assert norms == pytest.approx([5, 50])
+    (row,) = RunFolder(tmp_path).read_log()
+    assert (row["epoch"], row["step"]) == (1, 2)
+    assert row["gradient_norm"] == pytest.approx(27.5)
+    assert [path.name for path in (tmp_path / "checkpoint").iterdir()] == ["step-000000002"]

@@ -117,6 +117,21 @@ def test_a_killed_resnet_run_ends_with_the_same_bits(
     check_kills(runner, configs, "pretrain", "bf16", seed=1, kills=2)
 
 
+def test_a_killed_run_that_watches_everything_ends_with_the_same_bits(
+    runner: Runner, configs: dict[str, Path], tiny_busi: Path
+) -> None:
+    data = f'{{name = "busi", root = "{tiny_busi}"}}'
+    monitoring = "[monitoring]\nvalidation_epochs = 1\nrank_epochs = 1\n"
+    kinds = ('"knn"\nk = 5', '"linear"\nfolds = 2', '"segmentation"\nsteps = 2')
+    probes = [f"[[probes]]\nevery_epochs = 1\ndata = {data}\nkind = {kind}\n" for kind in kinds]
+    with configs["pretrain"].open("a") as stream:
+        stream.write("\n".join([monitoring, *probes]))
+    check_kills(runner, configs, "pretrain", "fp32", seed=3, kills=2)
+    last = rows(configs["pretrain"].parent / "whole")[-1]
+    watched = ("validation/loss", "effective_rank", "probe/busi-segmentation/dice/lesion")
+    assert all(name in last for name in watched)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_says_how_to_go_on_and_ends_with_the_same_bits(
     runner: Runner, configs: dict[str, Path], tmp_path: Path, number: signal.Signals

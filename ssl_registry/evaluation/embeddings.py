@@ -1,0 +1,61 @@
+"""Embeddings of images as they are, without augmentation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ssl_registry.nn.normalization import Normalize
+from ssl_registry.nn.trunk import Trunk
+from ssl_registry.training.device import Execution
+from ssl_registry.training.undisturbed import undisturbed
+
+Output = TypeVar("Output")
+
+BATCH = 256
+
+
+class Reader:
+    """Shows stored images to a frozen network, a batch at a time.
+
+    Args:
+        normalize: How images in [0, 1] are normalised.
+        execution: Device and precision.
+    """
+
+    def __init__(self, normalize: Normalize, execution: Execution) -> None:
+        self._normalize = normalize.to(execution.device)
+        self._execution = execution
+
+    def embed(self, trunk: Trunk, images: NDArray[np.uint8]) -> Tensor:
+        """Embeddings fp32 `[N, D]`, on the CPU, of uint8 images `[N, C, S, S]`."""
+        return torch.cat(self.outputs(trunk, lambda x: trunk.embed(x).float().cpu(), images))
+
+    def outputs(
+        self,
+        module: nn.Module,
+        function: Callable[[Tensor], Output],
+        images: NDArray[np.uint8],
+    ) -> list[Output]:
+        """What `function` of the normalised images gives, batch by batch.
+
+        Args:
+            module: The network that `function` uses; in eval mode meanwhile, then as before.
+            function: A function of images float `[n, C, S, S]`.
+            images: uint8 `[N, C, S, S]`.
+        """
+        with undisturbed(module), self._execution.autocast():
+            return [
+                function(self._read(images[start : start + BATCH]))
+                for start in range(0, len(images), BATCH)
+            ]
+
+    def _read(self, images: NDArray[np.uint8]) -> Tensor:
+        stored = torch.from_numpy(np.array(images))
+        normalized: Tensor = self._normalize(stored.to(self._execution.device).float() / 255)
+        return normalized

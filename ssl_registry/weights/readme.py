@@ -1,0 +1,77 @@
+"""`README.md` of an exchange folder, which is also its page on the Hugging Face Hub."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from ssl_registry.weights.card import CARD, Card
+
+_TASKS = {
+    "encoder": "image-feature-extraction",
+    "encoder_decoder": "image-feature-extraction",
+    "segmentation": "image-segmentation",
+}
+_LICENCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*")
+
+
+def readme(card: Card) -> str:
+    """The page of the weights: what they are and what they were trained on."""
+    decoder = f" with decoder `{card.decoder['name']}`" if card.decoder else ""
+    made = _imported(card) if "origin" in card.run else _trained(card)
+    licence = [f"Licence of the weights: {card.licence}.", ""] if card.licence else []
+    return "\n".join(
+        [
+            *_front_matter(card),
+            f"# {card.content} `{card.backbone['name']}`{decoder}",
+            "",
+            *made,
+            "",
+            *licence,
+            f"`{CARD}` holds the resolved config, versions and data fingerprints.",
+            "",
+        ]
+    )
+
+
+def _front_matter(card: Card) -> list[str]:
+    """What the Hub reads, as YAML (of which JSON values are a part)."""
+    table: dict[str, Any] = {
+        "library_name": card.library,
+        "pipeline_tag": _TASKS[card.content],
+        "tags": ["ssl_registry", *([card.architecture] if card.library == "timm" else [])],
+    }
+    if card.licence and _LICENCE_NAME.fullmatch(card.licence):
+        table["license"] = card.licence.lower()
+    elif card.licence:
+        table |= {"license": "other", "license_name": card.licence}
+    return ["---", *(f"{key}: {json.dumps(value)}" for key, value in table.items()), "---", ""]
+
+
+def _input(card: Card) -> str:
+    return (
+        f"{card.image_size}x{card.image_size} px images with {card.channels} channels, "
+        f"normalised with mean {list(card.mean)} and standard deviation {list(card.std)}."
+    )
+
+
+def _trained(card: Card) -> list[str]:
+    data = [
+        f"- {item['name']}: {item['organ']}, {item['modality']}, licence {item['licence']}\n"
+        f"  {item['citation']}"
+        for item in card.run.get("data", ())
+    ]
+    steps = card.summary.get("steps", "?")
+    made = f"Made by ssl_registry; {steps} steps on {_input(card)}"
+    return [made, "", "Trained on:", *data]
+
+
+def _imported(card: Card) -> list[str]:
+    origin = card.run["origin"]
+    notes = [f"- {note}" for note in origin["notes"]]
+    return [
+        f"Brought in by ssl_registry from `{origin['file']}` ({origin['layout']}); for "
+        f"{_input(card)}",
+        *(["", "Notes:", *notes] if notes else []),
+    ]

@@ -1,0 +1,107 @@
+"""The network as a program: a module of images alone, for targets that record its operations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ssl_registry.errors import WeightsError
+from ssl_registry.nn.normalization import Normalize
+from ssl_registry.weights.read import Weights, backbone_of, network_of
+from ssl_registry.weights.targets.contract import ENCODER_ONLY, ExportOptions, example, refuse
+
+
+class Program(nn.Module):
+    """A network that may normalise its images itself."""
+
+    def __init__(self, network: nn.Module, normalize: Normalize | None) -> None:
+        super().__init__()
+        self.normalize = normalize
+        self.network = network
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Its output or outputs."""
+        outputs = self.network(images if self.normalize is None else self.normalize(images))
+        return (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What is recorded, and by what it is checked.
+
+    Attributes:
+        program: The module, in eval mode.
+        names: Names of its outputs.
+        example: Images `[2, C, H, W]` to record it with.
+        checks: Batches of other sizes.
+        card: Fields of the card that differ.
+    """
+
+    program: Program
+    names: tuple[str, ...]
+    example: Tensor
+    checks: tuple[Tensor, ...]
+    card: Mapping[str, Any]
+
+    def outputs(self, images: Tensor) -> tuple[Tensor, ...]:
+        """What the program itself gives."""
+        with torch.inference_mode():
+            outputs: tuple[Tensor, ...] = self.program(images)
+        return outputs
+
+
+def recording(weights: Weights, options: ExportOptions, target: str) -> Recording:
+    """The network of a segmentation folder, or the encoder of any.
+
+    Raises:
+        WeightsError: A network is asked for and there is none, or the images are too small.
+    """
+    refuse(options, target, "architecture")
+    card, size = weights.card, options.image_size or weights.card.image_size
+    part = options.part or ("network" if card.content == "segmentation" else "encoder")
+    normalize = Normalize(card.mean, card.std) if options.with_normalization else None
+    if part == "network":
+        network: nn.Module = network_of(weights)
+        names: tuple[str, ...] = ("logits",)
+        changed: Mapping[str, Any] = {}
+    else:
+        network = backbone = backbone_of(weights)
+        names = tuple(f"features_{reduction}" for reduction in backbone.reductions)
+        changed = ENCODER_ONLY
+    program = Program(network, normalize).eval()
+    made = Recording(
+        program=program,
+        names=names,
+        example=example(card, size),
+        checks=(example(card, size, 1), example(card, size, 3)),
+        card={**changed, "image_size": size},
+    )
+    try:
+        made.outputs(made.checks[0])
+    except (RuntimeError, ValueError) as error:
+        raise WeightsError(f"the network takes no images of {size}x{size} px: {error}") from error
+    return made
+
+
+def described(weights: Weights, options: ExportOptions) -> dict[str, str]:
+    """What travels inside the file: enough to use it, and to find the card again."""
+    card = weights.card
+    return {
+        "made_by": "ssl_registry",
+        "digest": card.digest,
+        "licence": card.licence or "",
+        "mean": ",".join(map(repr, card.mean)),
+        "std": ",".join(map(repr, card.std)),
+        "images": "in [0, 1]" if options.with_normalization else "normalised",
+        "classes": ",".join(card.classes),
+    }
+
+
+def input_comment(options: ExportOptions, size: int, channels: int) -> str:
+    """What the program takes, as a comment of its usage."""
+    kind = "in [0, 1]" if options.with_normalization else "normalised as config.json says"
+    return f"float32 [N, {channels}, {size}, {size}], {kind}"
