@@ -17,8 +17,11 @@ from ssl_registry.config.load import component_kinds
 from ssl_registry.config.presets import layers
 from ssl_registry.config.run import RunConfig
 
-HOW_NOT_WHAT = frozenset({"device", "threads", "checkpoint_seconds"})
-"""Settings under `training` that say how a run is executed, not what it computes."""
+HOW_NOT_WHAT: Mapping[str, frozenset[str]] = {
+    "": frozenset({"check_leaks", "expected_images"}),
+    "training": frozenset({"device", "threads", "checkpoint_seconds"}),
+}
+"""By table, settings that say how a run is executed, not what it computes."""
 
 RECORDED = ("ssl-registry", "torch", "torchvision", "timm", "kornia", "numpy", "pillow")
 
@@ -74,14 +77,14 @@ def run_id(
 
 
 def identity(settings: Any, table: str = "") -> Any:
-    """What of dumped settings decides a result: no paths, nothing of how `training` is executed.
+    """What of dumped settings decides a result: no paths, nothing of how it is executed.
 
     Args:
         settings: What `model_dump(mode="python")` gave, or a part of it.
         table: The key under which `settings` stand.
     """
     if isinstance(settings, Mapping):
-        left_out = HOW_NOT_WHAT if table == "training" else frozenset[str]()
+        left_out = HOW_NOT_WHAT.get(table, frozenset[str]())
         return {
             key: identity(item, key)
             for key, item in settings.items()

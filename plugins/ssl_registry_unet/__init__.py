@@ -1,4 +1,4 @@
-"""The U-Net of Ronneberger et al. 2015, as an encoder and a decoder that work apart."""
+"""The U-Net of Ronneberger et al. 2015, as an encoder and decoders that work apart."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SSL_REGISTRY_API = 1
 
 @hookimpl
 def ssl_registry_components() -> Iterable[Component]:
-    """The contracting path as a backbone, and the expanding path as a decoder."""
+    """The contracting path as a backbone, and two forms of the expanding path as decoders."""
     yield Component(
         kind="backbone",
         name="unet_encoder",
@@ -25,4 +25,11 @@ def ssl_registry_components() -> Iterable[Component]:
         factory="ssl_registry_unet.decoder:UNetDecoder",
         config="ssl_registry_unet.config:UNetDecoderConfig",
         summary="Expanding path of the U-Net, over any feature pyramid and image size",
+    )
+    yield Component(
+        kind="decoder",
+        name="smp_unet",
+        factory="ssl_registry_unet.interpolating_decoder:InterpolatingDecoder",
+        config="ssl_registry_unet.config:InterpolatingDecoderConfig",
+        summary="Decoder of segmentation-models-pytorch's Unet, which loads such networks whole",
     )

@@ -1,4 +1,4 @@
-"""Settings of the U-Net's two halves."""
+"""Settings of the U-Net's halves."""
 
 from __future__ import annotations
 
@@ -45,4 +45,23 @@ class UNetDecoderConfig(ComponentConfig):
     upsampling: Literal["transposed", "nearest"] = Field(
         default="transposed",
         description="2x2 transposed convolution, or nearest neighbour and a 3x3 convolution.",
+    )
+
+
+class InterpolatingDecoderConfig(ComponentConfig):
+    """Settings of `smp_unet`.
+
+    Iakubovskii, Segmentation Models PyTorch, 2019,
+    https://github.com/qubvel-org/segmentation_models.pytorch; after Ronneberger, Fischer and Brox,
+    MICCAI 2015, arXiv:1505.04597.
+    """
+
+    name: str = "smp_unet"
+    widths: tuple[Width, ...] = Field(
+        default=(256, 128, 64, 32, 16),
+        min_length=1,
+        description=(
+            "Channels after each step, coarsest first; as many are used as there are steps to the "
+            "image's size (5 for a ResNet)."
+        ),
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -30,6 +31,7 @@ COMMANDS = {
     "probe": "ssl_registry.cli.probe:probe",
     "evaluate": "ssl_registry.cli.evaluate:evaluate",
     "predict": "ssl_registry.cli.predict:predict",
+    "weights": "ssl_registry.cli.weights:weights",
 }
 
 # Errors of the operating system that are about the user's files and disks.
@@ -42,6 +44,7 @@ class Runner(LazyGroup):
     def main(self, args: Sequence[str] | None = None, *_: Any, **extra: Any) -> NoReturn:
         """Run a command line (default: that of the process) and exit."""
         words = sys.argv[1:] if args is None else list(args)
+        warnings.showwarning = _show_warning
         extra.update(standalone_mode=False, prog_name="ssl-registry", obj=words)
         try:
             status = super().main(words, **extra)
@@ -71,6 +74,11 @@ class Runner(LazyGroup):
             _report_bug()
         # Commands return nothing; click gives a number only for `ctx.exit(number)`.
         sys.exit(status if isinstance(status, int) else 0)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *place: Any) -> None:
+    """A warning for the user in one line; where in the code it was raised is no help to them."""
+    _say(f"warning: {message}")
 
 
 def _say(message: str) -> None:

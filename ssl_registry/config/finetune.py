@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, SerializeAsAny
+from pydantic import Field, SerializeAsAny, model_validator
 
 from ssl_registry.config.model import ComponentConfig, component
 from ssl_registry.config.run import Backbone, Dataset, Decoder, RunConfig, Scope
@@ -49,4 +49,15 @@ class FinetuneConfig(RunConfig):
     validation_epochs: int = Field(
         default=1, ge=1, description="Validate every so many epochs, and after the last."
     )
+    check_leaks: bool = Field(
+        default=True,
+        description="Look for near-duplicates, and groups, that lie in train and in another part, "
+        "and warn of them.",
+    )
     training: FinetuningConfig = Field(default_factory=FinetuningConfig)
+
+    @model_validator(mode="after")
+    def _unweighted(self) -> Self:
+        if self.data.weight != 1:
+            raise ValueError("data.weight is for mixing datasets in pre-training; leave it out")
+        return self

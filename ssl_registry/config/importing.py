@@ -24,7 +24,9 @@ class ImportConfig(StrictModel):
         default=None, description="Mean and std that images in [0, 1] were normalised with."
     )
     licence: str | None = Field(
-        default=None, min_length=1, description="Licence of the weights, such as an SPDX name."
+        default=None,
+        pattern=r"^[^\s\x00-\x1f][^\x00-\x1f\x7f]{0,199}$",
+        description="Licence of the weights, such as an SPDX name.",
     )
     entry: str | None = Field(
         default=None, description="Entry of the checkpoint that holds the tensors."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -11,23 +11,27 @@ from ssl_registry.config.strict import StrictModel
 
 Part = Literal["train", "val", "test"]
 PARTS: tuple[Part, ...] = ("train", "val", "test")
+RATIOS: Final = (0.7, 0.1, 0.2)
 
 
 class SplitConfig(StrictModel):
     """A recipe for a split; the core makes it, the same way for every dataset."""
 
-    kind: Literal["random", "stratified", "official", "file"] = Field(
-        default="random",
-        description="random; stratified by label; official (as the release divides it); or file.",
+    kind: Literal["auto", "random", "stratified", "official", "file"] = Field(
+        default="auto",
+        description="random; stratified by label; official (as the release divides it); file; or "
+        "auto: official where the release divides all images and neither ratios nor group_by "
+        "ask for something else; random elsewhere.",
     )
     ratios: tuple[float, float, float] = Field(
-        default=(0.7, 0.1, 0.2), description="Shares of train, val and test; any positive scale."
+        default=RATIOS, description="Shares of train, val and test; any positive scale."
     )
     seed: int = Field(default=42, ge=0, description="Seed of the draw.")
     group_by: Literal["none", "group", "duplicates"] = Field(
         default="none",
         description=(
-            "Keep together: samples of one group (patient, recording), or near-duplicate images."
+            "Keep together: samples of one group (patient, recording), or near-duplicate images "
+            "(and the groups they are in)."
         ),
     )
     file: Path | None = Field(
@@ -44,3 +48,9 @@ class SplitConfig(StrictModel):
         if self.kind in ("official", "file") and self.group_by != "none":
             raise ValueError(f"group_by has no meaning for a split of kind {self.kind!r}")
         return self
+
+    @property
+    def follows_release(self) -> bool:
+        """Whether the release's own division is wanted, where it has one."""
+        undemanding = self.group_by == "none" and self.ratios == RATIOS
+        return self.kind == "official" or (self.kind == "auto" and undemanding)

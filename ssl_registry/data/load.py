@@ -14,8 +14,8 @@ from ssl_registry.build import build_dataset
 from ssl_registry.config.model import DatasetConfig
 from ssl_registry.config.split import Part
 from ssl_registry.data.cache import CacheSettings, ImageCache, open_cache
-from ssl_registry.data.duplicates import dataset_clusters
-from ssl_registry.data.splits import make_split, split_digest
+from ssl_registry.data.dataset_split import split_dataset
+from ssl_registry.data.splits import split_digest
 from ssl_registry.errors import DataError
 from ssl_registry.interfaces.dataset import Dataset, Sample
 
@@ -82,10 +82,7 @@ def load_data(config: DatasetConfig, *, size: int, channels: int, masks: bool) -
             raise DataError(f"dataset {config.name!r} has no images")
         if masks and not dataset.info.classes:
             raise DataError(f"dataset {config.name!r} has no masks to learn from")
-        clusters = None
-        if config.split.group_by == "duplicates":
-            clusters = dataset_clusters(dataset, samples)
-        parts = make_split(samples, config.split, clusters)
+        parts = split_dataset(dataset, samples)
     cache = open_cache(dataset, samples, CacheSettings(size, channels, masks))
     return LoadedData(dataset, samples, parts, cache)
 

@@ -56,7 +56,8 @@ def make_split(
         ValueError: `clusters` are needed but missing for some samples.
     """
     _check_ids(samples)
-    if config.kind == "official":
+    divided = all(sample.split is not None for sample in samples)
+    if config.kind == "official" or (config.follows_release and divided):
         split = _official(samples)
     elif config.file is not None:
         split = read_split(config.file, samples)
@@ -81,7 +82,7 @@ def _check_ids(samples: Sequence[Sample]) -> None:
 
 
 def _check_parts(split: Mapping[str, Part], config: SplitConfig) -> None:
-    drawn = config.kind in ("random", "stratified")
+    drawn = config.kind in ("auto", "random", "stratified")
     needed = [p for p, ratio in zip(PARTS, config.ratios, strict=True) if ratio and drawn]
     counts = Counter(split.values())
     for part in needed or ["train"]:

@@ -1,4 +1,4 @@
-"""The network that is fine-tuned: backbone, decoder and a 1x1 convolution."""
+"""The network that is fine-tuned: backbone, decoder and a convolution."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ class SegmentationNetwork(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.decoder = decoder
-        self.head = nn.Conv2d(decoder.out_channels, outputs, kernel_size=1)
+        side = decoder.head_kernel_size
+        self.head = nn.Conv2d(decoder.out_channels, outputs, side, padding=side // 2)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits of normalised images."""

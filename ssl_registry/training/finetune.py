@@ -18,6 +18,7 @@ from ssl_registry.build import build_backbone, build_decoder, build_task
 from ssl_registry.config.finetune import FinetuneConfig
 from ssl_registry.config.run import NormalizationConfig
 from ssl_registry.data.fractions import labelled_fraction
+from ssl_registry.data.leaks import find_leaks, warn_of_leaks
 from ssl_registry.data.load import LoadedData
 from ssl_registry.errors import ConfigError, DataError
 from ssl_registry.evaluation.validation import validation_dice
@@ -134,12 +135,15 @@ def run_finetuning(config: FinetuneConfig, out: Path | None, *, resume: bool) ->
         raise DataError(
             f"dataset {config.data.name!r} has no test images with masks; give its split some"
         )
+    leaks = find_leaks(data) if config.check_leaks else None
     steps = total_steps(len(labelled), config.training)
     task = build_finetuning(config, data, steps)
     run = start_run("finetune", config, [data], execution, out, resume=resume, weights=digest)
     with holding(run):
         if run.folder.finished:
             return run.folder.path
+        if leaks:
+            warn_of_leaks(leaks)
         job = FinetuneJob(task, data, labelled, config, execution)
         loop = Loop(job, config.training, config.seed, run.folder, execution)
         state = loop.train(run.record, resume=resume)
@@ -154,6 +158,7 @@ def run_finetuning(config: FinetuneConfig, out: Path | None, *, resume: bool) ->
             "training_seconds": state.seconds,
             "wall_seconds": state.wall_seconds,
             "peak_memory_bytes": state.peak_memory,
+            "warnings": leaks.lines() if leaks else [],
         }
         summary = _finish(run, data, task.predictor, config, execution, summary)
         loop.finished(summary)

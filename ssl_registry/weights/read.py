@@ -159,6 +159,19 @@ def network_of(weights: Weights) -> SegmentationNetwork:
     return _built(build, weights, _parts).eval()
 
 
+def trunk_of(weights: Weights) -> Trunk:
+    """The backbone, and the decoder if there is one, of weights that are read, in eval mode."""
+    card, folder = weights.card, weights.folder
+    encoder = _component("backbone", card.backbone, folder)
+    expanding = _component("decoder", card.decoder, folder) if card.decoder else None
+
+    def build() -> Trunk:
+        backbone = build_backbone(encoder, card.channels)
+        return Trunk(backbone, build_decoder(expanding, backbone) if expanding else None)
+
+    return _built(build, weights, _parts).eval()
+
+
 def load_backbone(folder: Path) -> tuple[Backbone, Card]:
     """Build the backbone of an exchange folder, with its weights, in eval mode.
 
@@ -186,12 +199,13 @@ def backbone_of(weights: Weights) -> Backbone:
     return backbone.eval()
 
 
-def _parts(network: SegmentationNetwork) -> dict[str, nn.Module]:
-    return {
-        "backbone": network.backbone.exported(),
-        "decoder": network.decoder,
-        "head": network.head,
-    }
+def _parts(network: Trunk | SegmentationNetwork) -> dict[str, nn.Module]:
+    parts: dict[str, nn.Module] = {"backbone": network.backbone.exported()}
+    if network.decoder is not None:
+        parts["decoder"] = network.decoder
+    if isinstance(network, SegmentationNetwork):
+        parts["head"] = network.head
+    return parts
 
 
 def _built(

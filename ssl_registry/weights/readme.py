@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from ssl_registry.weights.card import CARD, Card
@@ -19,7 +20,8 @@ _LICENCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*")
 def readme(card: Card) -> str:
     """The page of the weights: what they are and what they were trained on."""
     decoder = f" with decoder `{card.decoder['name']}`" if card.decoder else ""
-    made = _imported(card) if "origin" in card.run else _trained(card)
+    origin = card.run.get("origin")
+    made = _imported(card, origin) if isinstance(origin, Mapping) else _trained(card)
     licence = [f"Licence of the weights: {card.licence}.", ""] if card.licence else []
     return "\n".join(
         [
@@ -67,11 +69,10 @@ def _trained(card: Card) -> list[str]:
     return [made, "", "Trained on:", *data]
 
 
-def _imported(card: Card) -> list[str]:
-    origin = card.run["origin"]
-    notes = [f"- {note}" for note in origin["notes"]]
+def _imported(card: Card, origin: Mapping[str, Any]) -> list[str]:
+    notes = [f"- {note}" for note in origin.get("notes", ())]
     return [
-        f"Brought in by ssl_registry from `{origin['file']}` ({origin['layout']}); for "
-        f"{_input(card)}",
+        f"Brought in by ssl_registry from `{origin.get('file')}`, whose tensors are laid out as "
+        f"{origin.get('layout')}; for {_input(card)}",
         *(["", "Notes:", *notes] if notes else []),
     ]

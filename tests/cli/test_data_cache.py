@@ -53,8 +53,8 @@ def caches(private_cache: Path) -> Path:
     return private_cache
 
 
-def call(*words: str, code: int = 0, **settings: str) -> Result:
-    result = CliRunner().invoke(runner, ["data", "cache", *words], **settings)
+def call(*words: str, code: int = 0) -> Result:
+    result = CliRunner().invoke(runner, ["data", "cache", *words], input="")
     assert result.exit_code == code, result.output
     return result
 
@@ -150,7 +150,7 @@ def test_clear_asks(caches: Path, answer: str, left: int, monkeypatch: pytest.Mo
 
 
 def test_clear_asks_nobody_without_a_terminal(caches: Path) -> None:
-    result = call("clear", "--all", code=2, input="")
+    result = call("clear", "--all", code=2)
     assert "say --yes" in result.stderr
     assert len(names(caches)) == 4
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ssl_registry.config.split import SplitConfig
+from ssl_registry.config.split import Part, SplitConfig
 from ssl_registry.data.splits import make_split, read_split, split_digest, write_split
 from ssl_registry.errors import DataError, RunError
 from ssl_registry.interfaces.dataset import Sample
@@ -274,3 +274,17 @@ def test_real_split_file(data_root: Path) -> None:
     split = make_split(labelled(BUSI), config("file", file=path))
     assert Counter(split.values()) == {"train": 546, "val": 78, "test": 156}
     assert split["malignant (52)"] == "train"
+
+
+def test_a_divided_release_is_followed_unless_something_else_is_asked_for() -> None:
+    parts: list[Part] = ["train", "train", "val", "test"] * 10
+    divided = [
+        Sample(f"{place:02}", group=str(place // 2), split=part) for place, part in enumerate(parts)
+    ]
+    official = {sample.id: sample.split for sample in divided}
+    assert make_split(divided, SplitConfig()) == official
+    for asked in ({"ratios": (8, 1, 1)}, {"group_by": "group"}, {"kind": "random"}):
+        assert make_split(divided, SplitConfig.model_validate(asked)) != official
+    partly = [*divided[:-1], Sample("39", group="19")]
+    drawn = make_split(partly, SplitConfig(kind="random"))
+    assert make_split(partly, SplitConfig()) == drawn

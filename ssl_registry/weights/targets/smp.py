@@ -34,6 +34,7 @@ NATIVE = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnext
 
 RULES = (
     Rename(r"^backbone\.", "encoder."),
+    Rename(r"^decoder\.steps\.", "decoder.blocks."),
     Rename(r"^head\.", "segmentation_head.0."),
 )
 """How a network's names become smp's, where the decoder is smp's own."""
@@ -88,10 +89,11 @@ def _network(weights: Weights, folder: Path, options: ExportOptions) -> Exported
     network = network_of(weights)
     settings = network.decoder.library_config()
     if not settings:
+        decoder = (weights.card.decoder or {}).get("name")
         raise WeightsError(
-            f"{LIBRARY} has no network with the decoder {str((weights.card.decoder or {})['name'])!r}"
-            ", only with `smp_unet`; give --part encoder to export the encoder alone, or export "
-            "the network to onnx or torch-export"
+            f"{LIBRARY} has no network with the decoder {decoder!r} (see docs/weights.md for those "
+            "it has); give --part encoder to export the encoder alone, or export the network to "
+            "onnx or torch-export"
         )
     name = encoder_name(network.backbone, weights.card, options)
     config = settings | encoder_config(name, network.backbone, weights.card)
@@ -103,7 +105,6 @@ def _network(weights: Weights, folder: Path, options: ExportOptions) -> Exported
     parts = rest | renamed(inner, prefixed("backbone."))
     tensors = renamed(parts, RULES)
     check_exportable(tensors)
-    # Not by `load_state_dict` of the model, whose encoder would be filled without its own rules.
     model.load_state_dict(tensors)
     images = example(weights.card)
     with torch.inference_mode():
@@ -115,7 +116,7 @@ def _network(weights: Weights, folder: Path, options: ExportOptions) -> Exported
 
 
 def encoder_name(backbone: Backbone, card: Card, options: ExportOptions) -> str:
-    """smp's name of an encoder: the one asked for if it is the same network, or the native one.
+    """What smp calls an encoder: as asked for if that is the same network, or its native one.
 
     Raises:
         WeightsError: smp has no such encoder, or the one asked for is another network.
@@ -164,7 +165,7 @@ def encoder_tensors(
         ).eval()
     with torch.inference_mode():
         maps = list(inner(images))
-    if cast("Any", inner).output_fmt == "NHWC":
+    if getattr(inner, "output_fmt", "NCHW") == "NHWC":
         maps = [level.permute(0, 3, 1, 2) for level in maps]
     return renamed(inner.state_dict(), prefixed("model.")), maps
 
@@ -191,5 +192,5 @@ def built(model_class: str, config: dict[str, Any]) -> nn.Module:
 
 
 def _arguments(config: dict[str, Any]) -> dict[str, Any]:
-    """timm's further arguments of the encoder, without the channels."""
+    """Further arguments of the encoder, as timm takes them, without the channels."""
     return {k: v for k, v in config.get("model_args", {}).items() if k != "in_chans"}

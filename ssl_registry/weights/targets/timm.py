@@ -7,7 +7,6 @@ from typing import Any, cast
 
 import timm
 import torch
-from torch import nn
 
 from ssl_registry.errors import WeightsError
 from ssl_registry.files import write_json
@@ -42,10 +41,10 @@ def export(weights: Weights, folder: Path, options: ExportOptions) -> Exported:
         raise WeightsError("timm has no segmentation networks; leave out --part or give encoder")
     backbone = backbone_of(weights)
     config = write_encoder(weights, backbone, folder)
-    theirs = cast("nn.Module", timm.create_model(f"local-dir:{folder}", pretrained=True)).eval()
+    theirs: Any = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
     images = example(weights.card)
     with torch.inference_mode():
-        outputs = cast("Any", theirs).forward_features(images)
+        outputs = theirs.forward_features(images)
         ours = cast("Any", backbone.exported()).forward_features(images)
     check_same("timm", [outputs], [ours])
     changed = {**ENCODER_ONLY, "library": "timm", "architecture": config["architecture"]}
@@ -67,7 +66,7 @@ def write_encoder(weights: Weights, backbone: Backbone, folder: Path) -> dict[st
 
 
 def timm_config(backbone: Backbone, card: Card) -> dict[str, Any]:
-    """timm's `config.json` of a backbone.
+    """The `config.json` that timm reads for a backbone.
 
     Raises:
         WeightsError: timm cannot build it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 import torchvision
@@ -88,10 +89,11 @@ def export(weights: Weights, folder: Path, options: ExportOptions) -> Exported:
 
 
 def built(name: str, channels: int, folder: Path) -> nn.Module:
-    """torchvision's network without classifier, with the weights in `folder`, in eval mode."""
-    model = torchvision.models.get_model(name, weights=None)
+    """The network of torchvision without classifier, with the weights in `folder`, in eval mode."""
+    model: Any = torchvision.models.get_model(name, weights=None)
     if channels == 1:
         model.conv1 = nn.Conv2d(1, 64, kernel_size=7, stride=2, padding=3, bias=False)
     model.fc = nn.Identity()
     model.load_state_dict(load_file(folder / TENSORS))
-    return model.eval()
+    network: nn.Module = model.eval()
+    return network
