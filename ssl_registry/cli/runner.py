@@ -10,7 +10,7 @@ import errno
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 import click
 
@@ -76,7 +76,14 @@ class Runner(LazyGroup):
         sys.exit(status if isinstance(status, int) else 0)
 
 
-def _show_warning(message: Warning | str, category: type[Warning], *place: Any) -> None:
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
     """A warning for the user in one line; where in the code it was raised is no help to them."""
     _say(f"warning: {message}")
 
