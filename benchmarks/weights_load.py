@@ -17,8 +17,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from safetensors.torch import load_file
@@ -55,33 +56,37 @@ def into_network(folder: Path) -> Callable[[], object]:
     return lambda: load_weights(trunk, folder, "encoder")
 
 
-def anonymous_peak(kind: str, folder: Path) -> float:
-    """MB of memory of its own (not of mapped files) that loading takes at most, over before.
+def peaks(kind: str, folder: Path) -> tuple[float, float]:
+    """MB that loading takes at most, over before: memory of its own, and pages of mapped files.
 
-    A process cannot ask for the peak of this part of its memory, so another looks on.
+    A process cannot ask for the peaks of these parts of its memory, so another looks on.
     """
     command = [sys.executable, __file__, "--only", kind, "--folder", str(folder)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin and process.stdout
         process.stdout.readline()
-        before = peak = _anonymous(process.pid)
+        before = most = _memory(process.pid)
         process.stdin.write(b"\n")
         process.stdin.flush()
         while process.poll() is None:
-            peak = max(peak, _anonymous(process.pid))
-    return (peak - before) / 1024
+            now = _memory(process.pid)
+            most = max(most[0], now[0]), max(most[1], now[1])
+    return (most[0] - before[0]) / 1024, (most[1] - before[1]) / 1024
 
 
-def _anonymous(pid: int) -> int:
+def _memory(pid: int) -> tuple[int, int]:
+    """Kilobytes of its own and of mapped files."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
-    except (OSError, ProcessLookupError):
-        return 0
-    return sum(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
+    except OSError:
+        return 0, 0
+    found = dict(line.split(":", 1) for line in lines if line.startswith("Rss"))
+    own, mapped = (int(found.get(key, "0 kB").split()[0]) for key in ("RssAnon", "RssFile"))
+    return own, mapped
 
 
 def only(kind: str, folder: Path) -> None:
-    """Wait for a line, then load once; run by `anonymous_peak`."""
+    """Wait for a line, then load once; run by `peaks`."""
     load = into_network(folder) if kind == "ours" else lambda: plain(folder)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
@@ -89,10 +94,24 @@ def only(kind: str, folder: Path) -> None:
     load()
 
 
-def seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
+class Times(NamedTuple):
+    """Seconds that one loading took."""
+
+    wall: float
+    cpu: float
+
+
+def measure(work: Callable[[], object]) -> Times:
+    wall, cpu = time.perf_counter(), time.process_time()
     work()
-    return time.perf_counter() - start
+    return Times(time.perf_counter() - wall, time.process_time() - cpu)
+
+
+def row(kind: str, times: Sequence[Times], folder: Path) -> str:
+    """A line of the table: medians, and the peaks of one more loading."""
+    wall, cpu = (statistics.median(column) for column in zip(*times, strict=True))
+    own, mapped = peaks(kind, folder)
+    return f"{kind:6} {wall:7.3f} {cpu:7.3f} {own:15.0f} {mapped:9.0f}\n"
 
 
 def main() -> None:
@@ -110,16 +129,16 @@ def main() -> None:
         write(folder)
         size = (folder / "model.safetensors").stat().st_size / 2**20
         ours = into_network(folder)
-        plain(folder), ours()  # so that the file is in the system's cache for both
-        times = [(seconds(lambda: plain(folder)), seconds(ours)) for _ in range(arguments.repeats)]
-        ratio = statistics.median(b / a for a, b in times)
+        pairs = [(measure(lambda: plain(folder)), measure(ours)) for _ in range(arguments.repeats)]
+        del pairs[0]  # by then the file is in the system's cache for both
+        wall = statistics.median(b.wall / a.wall for a, b in pairs)
+        cpu = statistics.median(b.cpu / a.cpu for a, b in pairs)
         sys.stdout.write(
-            f"{size:.0f} MB, {os.cpu_count()} cores, medians of {arguments.repeats}\n"
-            f"plain  {statistics.median(a for a, _ in times):.3f} s, "
-            f"own memory +{anonymous_peak('plain', folder):.0f} MB\n"
-            f"ours   {statistics.median(b for _, b in times):.3f} s, "
-            f"own memory +{anonymous_peak('ours', folder):.0f} MB\n"
-            f"time   {ratio:.2f} times the plain way's (median of the pairs)\n"
+            f"{size:.0f} MB, {os.cpu_count()} cores\n"
+            f"{'':6} {'wall s':>7} {'CPU s':>7} {'own memory MB':>15} {'mapped MB':>9}\n"
+            + row("plain", [a for a, _ in pairs], folder)
+            + row("ours", [b for _, b in pairs], folder)
+            + f"ours: {wall:.2f} times the plain way's time, {cpu:.2f} times its CPU time\n"
         )
 
 

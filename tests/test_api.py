@@ -115,3 +115,5 @@ def test_finetuning_starts_from_the_weights_it_is_given(
     record = json.loads((run / "config.json").read_text())
     card = json.loads((source / "weights" / "ssl_registry.json").read_text())
     assert record["initial_weights"] == card["sha256"]
+    fine = json.loads((run / "weights" / "ssl_registry.json").read_text())
+    assert fine["run"]["pretraining"] == card["run"]

@@ -83,13 +83,17 @@ def split_batch_norms(module: nn.Module, splits: int) -> None:
     Raises:
         ConfigError: A layer is a batch normalisation of another kind, which does more.
     """
-    for parent in list(module.modules()):
-        for name, child in parent.named_children():
-            if not isinstance(child, _BatchNorm):
-                continue
-            if type(child) not in _SPLITTABLE:
-                raise ConfigError(
-                    f"moco cannot split the {type(child).__name__} of this backbone; "
-                    "set method.batch_norm = 'plain'"
-                )
-            setattr(parent, name, SplitBatchNorm(child, splits))
+    split: dict[nn.Module, SplitBatchNorm] = {}
+    # With duplicates: a layer that a network uses under two names is one layer afterwards, too.
+    for name, child in list(module.named_modules(remove_duplicate=False)):
+        if not isinstance(child, _BatchNorm):
+            continue
+        if type(child) not in _SPLITTABLE:
+            raise ConfigError(
+                f"moco cannot split the {type(child).__name__} of this backbone; "
+                "set method.batch_norm = 'plain'"
+            )
+        if child not in split:
+            split[child] = SplitBatchNorm(child, splits)
+        parent, _, own_name = name.rpartition(".")
+        setattr(module.get_submodule(parent), own_name, split[child])

@@ -46,13 +46,16 @@ def download(name: str, to: Path | None, accept_licence: bool, keep_archive: boo
     folder that holds something already is not touched.
     """
     from ssl_registry import registry
+    from ssl_registry.build import build_dataset
     from ssl_registry.cli.data_argument import data_config
     from ssl_registry.data import download as downloading
 
     registry.find("dataset", name)
+    config = data_config(name)
+    # Whether it can be downloaded at all comes before the question where to.
+    release = downloading.downloadable(build_dataset(config))
     root = _target(name, to)
-    dataset = downloading.dataset_at(data_config(name), root)
-    release = downloading.downloadable(dataset)
+    dataset = downloading.dataset_at(config, root)
     downloading.check_free(root)
     _agree(dataset, release, accept_licence)
     with interruptible():

@@ -73,7 +73,7 @@ def export(
 
     card = read_card(source)
     _tell_data(card)
-    if card.licence is None and licence is None and sys.stdin.isatty():
+    if card.licence is None and licence is None and at_terminal():
         licence = click.prompt("Licence of these weights (SPDX name, such as CC-BY-4.0)", err=True)
 
     from ssl_registry.weights.export import export_weights
@@ -90,6 +90,11 @@ def export(
     for warning in warnings_about(written, written.licence or ""):
         click.echo(f"warning: {warning}", err=True)
     click.echo(out)
+
+
+def at_terminal() -> bool:
+    """Whether there is somebody to ask."""
+    return sys.stdin.isatty()
 
 
 def _tell_data(card: Card) -> None:

@@ -24,19 +24,13 @@ TIMM = "timm:"
 SOURCES = ("timm", "torchvision", "smp", "lightly", "solo-learn", "moco", "simsiam")
 
 
-class Numbers(click.ParamType):
-    """Numbers with commas between them."""
-
-    name = "numbers"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> list[float]:
-        """The numbers in `0.485,0.456,0.406`."""
-        try:
-            return [float(part) for part in str(value).split(",")]
-        except ValueError:
-            self.fail(f"{value!r} is no number, nor numbers with commas between them", param, ctx)
+def _numbers(ctx: click.Context, option: click.Parameter, given: str | None) -> list[float] | None:
+    """The numbers in `0.485,0.456,0.406`."""
+    try:
+        return None if given is None else [float(part) for part in given.split(",")]
+    except ValueError:
+        message = f"{given!r} is no number, nor numbers with commas between them"
+        raise click.BadParameter(message, ctx, option) from None
 
 
 @click.command(
@@ -65,8 +59,8 @@ class Numbers(click.ParamType):
 @out_option("The new folder of weights.", required=True)
 @click.option("--channels", type=click.Choice(["1", "3"]), help="Of the images; default: 3.")
 @click.option("--image-size", type=int, help="Side of the images, px; default: 224.")
-@click.option("--mean", metavar="M,M,M", type=Numbers(), help="Default: that of ImageNet.")
-@click.option("--std", metavar="S,S,S", type=Numbers(), help="Default: that of ImageNet.")
+@click.option("--mean", metavar="M,M,M", callback=_numbers, help="Default: that of ImageNet.")
+@click.option("--std", metavar="S,S,S", callback=_numbers, help="Default: that of ImageNet.")
 @click.option("--licence", help="Licence of the weights; it is asked for if not given.")
 @click.option("--entry", help="Entry of a checkpoint that holds the tensors, if it has several.")
 @click.option(
@@ -91,7 +85,8 @@ def import_weights(
     check_free(out)
     table = _table(weights, given)
     config = validate(ImportConfig, apply_overrides(table, overrides), "the command line")
-    config = config.model_copy(update={"licence": config.licence or _asked()})
+    licence = config.licence or _asked()
+    config = validate(ImportConfig, {**dict(config), "licence": licence}, "the command line")
     _tell(*_imported(weights, source, config, out), config)
     click.echo(out)
 

@@ -101,8 +101,9 @@ def _counted(folder: Path, card: Card) -> dict[str, int]:
 
 
 def _tables(run: Mapping[str, Any]) -> list[tuple[tuple[str, ...], list[tuple[str, ...]]]]:
-    """Data and components, with the keys that every version has recorded."""
-    tables = []
+    """Data and components, those of the pre-training first."""
+    earlier = run.get("pretraining")
+    tables = _tables(earlier) if isinstance(earlier, Mapping) else []
     for key, columns in (
         ("data", ("name", "organ", "modality", "licence", "fingerprint")),
         ("components", ("kind", "name", "distribution", "version")),

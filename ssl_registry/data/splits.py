@@ -91,8 +91,9 @@ def _check_parts(split: Mapping[str, Part], config: SplitConfig) -> None:
             unit = {"group": "groups of samples", "duplicates": "clusters"}.get(
                 config.group_by, "samples"
             )
+            kind = "random" if config.kind == "auto" else config.kind
             raise DataError(
-                f"a {config.kind} split of {len(split)} samples leaves {part} empty ({sizes} for "
+                f"a {kind} split of {len(split)} samples leaves {part} empty ({sizes} for "
                 f"train/val/test): too few {unit} for its share; change split.ratios or the data"
             )
 

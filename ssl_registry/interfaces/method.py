@@ -42,7 +42,9 @@ class PretrainBatch:
 
     Attributes:
         views: The normalised views, each `[N, channels, H, W]`.
-        sample_id: int64 `[N]`, the place of each image in the run's data.
+        sample_id: int64 `[N]`, the place of each image in the run's data. Images that are trained
+            on have those below `MethodContext.num_images`; held-out images, on which the loss is
+            measured in eval mode, have larger ones, which no image that was trained on ever had.
         meta: Per metadata key int64 `[N]`, places in the vocabulary, -1 where unknown.
     """
 
@@ -53,6 +55,9 @@ class PretrainBatch:
 
 class Method(Trainable):
     """Built by `Method(trunk, config, context)`; trains the `Trunk` it is given.
+
+    In eval mode a forward changes no state: no queue, teacher, counter or running statistic, nor
+    anything that `after_step` would act upon. The loss on held-out images is measured that way.
 
     Every forward of a training step must happen inside `forward`, because that is the module
     that data-parallel training wraps.

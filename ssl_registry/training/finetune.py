@@ -128,7 +128,8 @@ def run_finetuning(config: FinetuneConfig, out: Path | None, *, resume: bool) ->
     """Fine-tune, test, and write weights, table and report; gives the run's folder."""
     execution = choose_execution(config.training)
     check_place(out)
-    digest = read_card(config.weights).sha256 if config.weights else ""
+    pretrained = read_card(config.weights) if config.weights else None
+    digest = pretrained.sha256 if pretrained else ""
     data = load_labelled(config)
     labelled = labelled_places(data, config)
     if not len(masked_places(data, "test")):
@@ -160,23 +161,28 @@ def run_finetuning(config: FinetuneConfig, out: Path | None, *, resume: bool) ->
             "peak_memory_bytes": state.peak_memory,
             "warnings": leaks.lines() if leaks else [],
         }
-        summary = _finish(run, data, task.predictor, config, execution, summary)
+        origin = {"pretraining": pretrained.run} if pretrained else {}
+        summary = _finish(run, origin, data, task.predictor, config, execution, summary)
         loop.finished(summary)
     return run.folder.path
 
 
 def _finish(
     run: Run,
+    origin: Mapping[str, Any],
     data: LoadedData,
     network: SegmentationNetwork,
     config: FinetuneConfig,
     execution: Execution,
     summary: dict[str, Any],
 ) -> dict[str, Any]:
-    """Write the weights, test them, and close the run; gives the summary with its scores."""
-    info = data.dataset.info
+    """Write the weights, test them, and close the run; gives the summary with its scores.
+
+    What is known of the origin of the first weights goes into the card beside the run's record.
+    """
+    info, record = data.dataset.info, {**run.record, **origin}
     write_network(
-        run.folder.weights, network, config, info.classes, info.exclusive, run.record, summary
+        run.folder.weights, network, config, info.classes, info.exclusive, record, summary
     )
     summary = evaluate_run(run, data, network, config, execution, summary)
     run.folder.finish(summary)

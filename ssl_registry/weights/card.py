@@ -17,6 +17,8 @@ CARD = "ssl_registry.json"
 TENSORS: Final = "model.safetensors"
 MAX_CARD_BYTES = 2**24
 """A longer card is not read: a run's record takes a few kilobytes."""
+MAX_DEPTH = 64
+"""A card nested more deeply is not taken: whatever walks through it must come to an end."""
 
 Content = Literal["encoder", "encoder_decoder", "segmentation"]
 Target = Literal["timm", "torchvision", "smp", "onnx", "torch-export"]
@@ -97,6 +99,8 @@ def read_card(folder: Path) -> Card:
         table = read_json(folder / CARD)
     except (RunError, RecursionError) as error:
         raise WeightsError(f"the card {folder / CARD} is damaged: {error}") from error
+    if not _shallow(table, MAX_DEPTH):
+        raise WeightsError(f"the card {folder / CARD} is damaged: it is nested too deeply")
     try:
         card = Card.model_validate(table)
     except ValidationError as error:
@@ -104,6 +108,15 @@ def read_card(folder: Path) -> Card:
         raise WeightsError(f"the card {folder / CARD} is damaged: {mistakes}") from error
     _check_holds(folder, card.file)
     return card
+
+
+def _shallow(value: Any, depth: int) -> bool:
+    """Whether lists and tables are nested at most `depth` deep."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    return not isinstance(value, list) or (
+        depth > 0 and all(_shallow(item, depth - 1) for item in value)
+    )
 
 
 def _check_holds(folder: Path, name: str) -> None:

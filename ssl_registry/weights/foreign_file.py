@@ -7,6 +7,7 @@ restricted reader (`weights_only=True`), which knows tensors and plain values an
 from __future__ import annotations
 
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -86,9 +87,11 @@ def _read_safetensors(file: Path) -> dict[str, Tensor]:
 def _read_checkpoint(file: Path) -> dict[str, Any]:
     try:
         # In memory only where it must be: optimizer states and the like are never looked at.
-        content = torch.load(
-            file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file)
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they are about how whoever wrote the file did it
+            content = torch.load(
+                file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file)
+            )
     except Exception as error:
         # What a damaged or hostile file makes PyTorch raise is not documented and of many kinds.
         raise _refusal(file, error) from error

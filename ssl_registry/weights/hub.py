@@ -12,9 +12,9 @@ from typing import Any
 from ssl_registry.errors import WeightsError
 from ssl_registry.files import new_folder
 from ssl_registry.weights.card import CARD, TENSORS, Card, read_card
+from ssl_registry.weights.check import check_folder
 from ssl_registry.weights.importing import check_free
-from ssl_registry.weights.read import read_weights
-from ssl_registry.weights.tensors import content_digest, file_digest
+from ssl_registry.weights.tensors import file_digest
 
 PAGES = (CARD, "README.md", "config.json")
 """What lies beside the weights; nothing else in a folder is uploaded or downloaded."""
@@ -41,7 +41,7 @@ def push(
             installed, or the Hub cannot be reached or refuses.
     """
     hub = _hub()
-    card = check_whole(folder)
+    card = _check(folder, loads=True)
     if card.licence is None:
         raise WeightsError(
             f"{folder} states no licence, so nobody could use what is pushed; export it with one "
@@ -50,14 +50,18 @@ def push(
     with _told(f"push to {repository}"):
         api = hub.HfApi()
         api.create_repo(repository, private=private, exist_ok=True)
-        commit = api.upload_folder(
-            repo_id=repository,
-            folder_path=folder,
-            allow_patterns=[card.file, *PAGES],
+        # In one commit, so that nobody finds new weights beside an old card.
+        commit = api.create_commit(
+            repository,
+            operations=[
+                hub.CommitOperationAdd(path_in_repo=name, path_or_fileobj=folder / name)
+                for name in (card.file, *PAGES)
+                if (folder / name).is_file()
+            ],
             revision=revision,
             commit_message=f"{card.content} {card.architecture}".strip(),
         )
-    return str(getattr(commit, "commit_url", commit))
+    return str(commit.commit_url)
 
 
 def pull(repository: str, out: Path, *, revision: str | None = None) -> Card:
@@ -80,7 +84,7 @@ def pull(repository: str, out: Path, *, revision: str | None = None) -> Card:
         found = hub.snapshot_download(repository, revision=revision, allow_patterns=list(FILES))
     cached = Path(found)
     try:
-        card = check_whole(cached)
+        card = _check(cached, loads=False)
     except WeightsError as error:
         raise WeightsError(
             f"{repository} on the Hub holds no whole folder of weights, so nothing was written: "
@@ -95,22 +99,20 @@ def pull(repository: str, out: Path, *, revision: str | None = None) -> Card:
     return card
 
 
-def check_whole(folder: Path) -> Card:
-    """Check both digests of an exchange folder; gives its card.
+def _check(folder: Path, *, loads: bool) -> Card:
+    """Check an exchange folder; gives its card.
+
+    Args:
+        folder: The folder.
+        loads: Whether its network must be one that can be built here.
 
     Raises:
         WeightsError: A file is missing, damaged, or not the one that the card describes.
     """
-    card = read_card(folder)
-    if card.target is not None:
-        # Laid out for another library: it can be compared as a file only.
-        if file_digest(folder / card.file) != card.sha256:
-            raise WeightsError(f"{folder / card.file} is not the file its card describes")
-        return card
-    weights = read_weights(folder)
-    if card.digest and content_digest(weights.tensors) != card.digest:
-        raise WeightsError(f"the tensors in {folder / TENSORS} are not those its card describes")
-    return card
+    for finding in check_folder(folder):
+        if finding.state == "wrong" and (loads or finding.subject != "loads"):
+            raise WeightsError(f"{folder}: {finding.subject}: {finding.detail}")
+    return read_card(folder)
 
 
 def _hub() -> Any:
@@ -126,16 +128,16 @@ def _hub() -> Any:
 @contextmanager
 def _told(what: str) -> Iterator[None]:
     """Turn what goes wrong between here and the Hub into one clear error."""
-    hub = _hub()
+    errors = importlib.import_module("huggingface_hub.errors")
     try:
         yield
-    except (hub.errors.LocalEntryNotFoundError, hub.errors.OfflineModeIsEnabled) as error:
+    except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled) as error:
         raise WeightsError(
             f"cannot {what}: the Hub cannot be reached (there is no connection, or HF_HUB_OFFLINE "
             "is set), and the local cache ($HF_HOME) holds no whole copy; try again with a "
             "connection, or copy the folder by other means"
         ) from error
-    except hub.errors.HfHubHTTPError as error:
+    except errors.HfHubHTTPError as error:
         raise WeightsError(
             f"cannot {what}: the Hub refuses it: {_first_line(error)}. Check the name; for what "
             "is private, and to push, log in first: hf auth login"

@@ -145,6 +145,13 @@ LAYOUTS: tuple[Layout, ...] = (
     ),
     Layout(
         "smp",
+        "flattened timm encoder alone",
+        marks=(r"^(stem|stages|layers|blocks)_\d+\.",),
+        rules=(Rename(r"^(stem|stages|layers|blocks)_(\d+)\.", r"\1.\2."),),
+        partial=True,
+    ),
+    Layout(
+        "smp",
         "timm encoder `encoder.model`",
         marks=(r"^encoder\.model\.",),
         beside=_SMP_HEADS,

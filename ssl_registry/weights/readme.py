@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ssl_registry.weights.card import CARD, Card
+from ssl_registry.weights.licences import data_used
 
 _TASKS = {
     "encoder": "image-feature-extraction",
@@ -62,7 +63,7 @@ def _trained(card: Card) -> list[str]:
     data = [
         f"- {item['name']}: {item['organ']}, {item['modality']}, licence {item['licence']}\n"
         f"  {item['citation']}"
-        for item in card.run.get("data", ())
+        for item in data_used(card)
     ]
     steps = card.summary.get("steps", "?")
     made = f"Made by ssl_registry; {steps} steps on {_input(card)}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -19,6 +21,8 @@ RESERVED: Final = "__metadata__"
 """The one name that a safetensors file keeps for itself."""
 METADATA = {"format": "pt"}
 """The one metadata entry of a file to share: several would be written in random order."""
+
+_WINDOW = 2**24
 
 
 def owned(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -84,5 +88,12 @@ def content_digest(tensors: Mapping[str, Tensor]) -> str:
 
 def file_digest(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        size = os.fstat(stream.fileno()).st_size
+        # Mapped it need not be copied; by windows, the whole file is never in memory at once.
+        for start in range(0, size, _WINDOW):
+            length = min(_WINDOW, size - start)
+            with mmap.mmap(stream.fileno(), length, offset=start, access=mmap.ACCESS_READ) as part:
+                digest.update(part)
+    return digest.hexdigest()

@@ -238,6 +238,33 @@ def test_each_jitter_equals_torchvisions() -> None:
             assert best < 1e-3, name
 
 
+def test_hue_turns_as_torchvisions_and_within_its_limit() -> None:
+    images = torch.rand(8, 3, 8, 8)
+    torch.manual_seed(0)
+    turned = RandomJitter(Jitter(0.0, 0.0, 0.0, 0.2, share=1.0), channels=3)(images)
+    turns = torch.linspace(-0.2, 0.2, 801)
+    for image, result in zip(images, turned, strict=True):
+        errors = [
+            (v2.functional.adjust_hue(image, float(turn)) - result).abs().max()
+            for turn in turns[::40]
+        ]
+        start = int(torch.stack(errors).argmin()) * 40
+        near = turns[max(0, start - 40) : start + 41]
+        best = min(
+            float((v2.functional.adjust_hue(image, float(turn)) - result).abs().max())
+            for turn in near
+        )
+        assert best < 3e-3
+        assert not torch.allclose(image, result, atol=1e-3)
+
+
+def test_gray_is_the_luma_of_torchvision() -> None:
+    images = torch.rand(4, 3, 16, 16)
+    view = stacked(two_views(16, 3, grayscale=1.0), images)
+    luma = v2.functional.rgb_to_grayscale(images, num_output_channels=3)
+    torch.testing.assert_close(view, luma.expand_as(view), atol=2e-4, rtol=0)
+
+
 def test_a_batch_is_jittered_in_several_orders_and_views_never_share_one_draw() -> None:
     torch.manual_seed(0)
     jitter = RandomJitter(SIMCLR_JITTER, channels=1)

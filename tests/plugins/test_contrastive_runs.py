@@ -96,16 +96,41 @@ class Blinding(Job):
         return output
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_a_skipped_step_leaves_no_trace(method: str, tmp_path: Path) -> None:
+def built(method: str) -> Method:
     torch.manual_seed(0)
     backbone = build_backbone(
         config_model("backbone", "unet_encoder").model_validate({"widths": WIDTHS}), 1
     )
     context = MethodContext(8, 3, batch_size=8, image_size=32, channels=1)
-    module = build_method(
-        config_model("method", method)(**METHODS[method]), Trunk(backbone), context
-    )
+    settings = METHODS.get(method, {})
+    return build_method(config_model("method", method)(**settings), Trunk(backbone), context)
+
+
+@pytest.mark.parametrize("method", ["simclr", *METHODS])
+def test_a_forward_in_evaluation_changes_no_state(method: str) -> None:
+    module = built(method)
+
+    def forward(number: int) -> None:
+        first, second = torch.rand(2, number, 1, 32, 32)
+        module(PretrainBatch(Views((first, second)), torch.arange(number)))
+
+    forward(8)
+    module.after_step(0, committed=True)
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    held = {name: value for name, value in vars(module).items() if not name.startswith("_modules")}
+    # Batches of other sizes too: there may be few images to validate on.
+    for number in (8, 3):
+        module.eval()
+        with torch.no_grad():
+            forward(number)
+    module.train()
+    assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
+    assert {name: vars(module)[name] for name in held} == held
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_skipped_step_leaves_no_trace(method: str, tmp_path: Path) -> None:
+    module = built(method)
     config = TrainingConfig(
         epochs=3, batch_size=8, device="cpu", optimizer=OptimizerConfig(name="sgd")
     )

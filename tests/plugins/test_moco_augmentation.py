@@ -9,6 +9,7 @@ import torch
 from pydantic import ValidationError
 
 from ssl_registry import registry
+from ssl_registry.augment import Jitter, Operation, TwoViews, contrastive_chain
 
 
 def operations(name: str, channels: int, **settings: Any) -> list[str]:
@@ -38,6 +39,39 @@ def test_the_jitter_has_the_strength_of_its_version() -> None:
     assert f"{base}0.4, hue=0.1, p=0.8" in strengths("moco_v2", 3)
     assert f"{base}0.0, hue=0.0, p=1.0" in strengths("moco_v1", 1)
     assert f"{base}0.0, hue=0.0, p=0.8" in strengths("moco_v2", 1)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    ("name", "order", "jitter", "blur"),
+    [
+        ("moco_v1", ("grayscale", "jitter", "flip"), Jitter(0.4, 0.4, 0.4, 0.4, 1.0), 0.0),
+        ("moco_v2", ("jitter", "grayscale", "blur", "flip"), Jitter(0.4, 0.4, 0.4, 0.1, 0.8), 0.5),
+    ],
+)
+def test_the_views_are_those_of_the_official_chain(
+    name: str, order: tuple[Operation, ...], jitter: Jitter, blur: float, channels: int
+) -> None:
+    config = registry.config_model("augmentation", name)(name=name)
+    pipeline = registry.factory("augmentation", name)(config, 32, channels)
+    chain = contrastive_chain(
+        32,
+        channels,
+        crop_scale=(0.2, 1.0),
+        crop_ratio=(3 / 4, 4 / 3),
+        flip=0.5,
+        jitter=jitter,
+        grayscale=0.2,
+        blur=blur,
+        blur_sigma=(0.1, 2.0),
+        order=order,
+    )
+    images = torch.rand(6, channels, 40, 40)
+    drawn = []
+    for views_of in (pipeline, TwoViews(chain)):
+        torch.manual_seed(5)
+        drawn.append(torch.stack(views_of(images).images))
+    assert torch.equal(*drawn)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -72,3 +72,30 @@ def test_layers_that_do_more_than_normalise_are_not_split() -> None:
 
     with pytest.raises(ConfigError, match=r"Other.*batch_norm = 'plain'"):
         split_batch_norms(nn.Sequential(Other(2)), 2)
+
+
+class Twice(nn.Module):
+    """One norm under two names and in two parts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = self.second = nn.BatchNorm1d(3)
+        self.part = nn.Sequential(self.first)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([self.first(x), self.second(x), self.part(x)], dim=1)
+
+
+def test_a_norm_that_is_used_under_several_names_is_split_under_each() -> None:
+    torch.manual_seed(0)
+    module, names = Twice(), list(Twice().state_dict())
+    split_batch_norms(module, 2)
+    assert list(module.state_dict()) == names
+    assert module.first is module.second is module.part[0]
+    x = torch.randn(8, 3)
+    expected = torch.empty_like(x)
+    for part in range(2):
+        chunk = x[part::2]
+        expected[part::2] = (chunk - chunk.mean(0)) / torch.sqrt(chunk.var(0, unbiased=False) + 1e-5)
+    torch.testing.assert_close(module(x), expected.repeat(1, 3))
+    assert int(module.first.num_batches_tracked or 0) == 3

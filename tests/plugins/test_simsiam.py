@@ -66,10 +66,13 @@ def test_loss_and_gradient_equal_the_slow_loop(n: int, d: int) -> None:
 
 
 @pytest.mark.parity
-def test_loss_equals_lightlys() -> None:
+def test_loss_and_gradient_equal_lightlys() -> None:
     loss = pytest.importorskip("lightly.loss", reason="needs the dev extra")
-    p, z = pair(8, 16, torch.float32)
-    torch.testing.assert_close(negative_cosine(p, z), loss.NegativeCosineSimilarity()(p, z))
+    p, z = pair(8, 16)
+    ours, theirs = negative_cosine(p, z), loss.NegativeCosineSimilarity()(p, z)
+    torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
+    gradients = [torch.autograd.grad(value, p)[0] for value in (ours, theirs)]
+    torch.testing.assert_close(*gradients, rtol=1e-6, atol=1e-6)
 
 
 def test_values_of_known_directions() -> None:

@@ -29,6 +29,7 @@ class Net:
 
 NETS = {
     "unet": Net("unet_encoder", "unet"),
+    "smp_unet": Net("unet_encoder", "smp_unet"),
     "unetplusplus": Net("unet_encoder", "unetplusplus", narrow_decoder={}),
     "attention_unet": Net("unet_encoder", "attention_unet"),
     "unet3plus": Net("unet_encoder", "unet3plus", narrow_decoder={"width": 4}),

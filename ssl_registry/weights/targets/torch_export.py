@@ -33,7 +33,7 @@ def export(weights: Weights, folder: Path, options: ExportOptions) -> Exported:
         exported = torch.export.export(made.program, (made.example,), dynamic_shapes=shapes)
     except (RuntimeError, ValueError, TypeError, AttributeError) as error:
         raise WeightsError(f"torch.export cannot record the network: {error}") from error
-    # Kept, they would be the one thing in the file that is not plain data.
+    # The random images would travel with the file, and are of no use to anybody.
     exported.example_inputs = None
     torch.export.save(exported, path)
     back = torch.export.load(path).module()
