@@ -93,7 +93,10 @@ def test_the_page_runs_without_the_library(place: Path, monkeypatch: pytest.Monk
         result = CliRunner().invoke(runner, command.split()[1:])
         assert result.exit_code == 0, f"{command}: {result.stderr}"
     code = "\n".join(blocks("python"))
-    shapes = "print(vectors.shape, len(maps), classifier(torch.ones(2, 1, 64, 64)).shape, lesion.shape, logits.shape)"
+    shapes = (
+        "scores = classifier(torch.ones(2, 1, 64, 64))\n"
+        "print(vectors.shape, len(maps), scores.shape, lesion.shape, logits.shape)"
+    )
     out = without_ssl_registry(f"{code}\n{shapes}\n", place)
     assert out.splitlines()[-1] == (
         "torch.Size([2, 512]) 5 torch.Size([2, 3]) (3, 1, 64, 64) torch.Size([3, 1, 64, 64])"

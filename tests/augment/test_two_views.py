@@ -99,6 +99,23 @@ def test_small_crops_have_a_uniform_area() -> None:
     assert abs(aspect.std() - 2 * math.log(4 / 3) / math.sqrt(12)) < 0.005
 
 
+def test_small_crops_lie_anywhere_in_the_image() -> None:
+    size = 80
+    pipeline = two_views(16, 3, crop_scale=(0.1, 0.4), crop_ratio=(3 / 4, 4 / 3))
+    view = stacked(pipeline, coordinates(3000, size)).flatten(0, 1)[:, :2]
+    low, high = view.amin(dim=(-1, -2)), view.amax(dim=(-1, -2))
+    place = low / (low + 1 - high)  # of the corner, among all that fit: U(0, 1)
+    assert uniform_gap(place[:, 0], 0, 1) < 0.03 and uniform_gap(place[:, 1], 0, 1) < 0.03
+    assert abs(torch.corrcoef(place.T)[0, 1]) < 0.05
+
+
+def uniform_gap(values: Tensor, low: float, high: float) -> float:
+    """Largest distance between the distribution of `values` and U(low, high) (Kolmogorov)."""
+    ranks = (torch.arange(len(values)) + 0.5) / len(values)
+    shares = (values.sort().values - low) / (high - low)
+    return float((shares - ranks).abs().max())
+
+
 def test_a_crop_reads_only_its_own_box_of_a_linear_image() -> None:
     view = stacked(two_views(16, 3, crop_scale=(0.1, 0.4)), coordinates(20, 40))
     x = view[:, :, 0]
@@ -236,6 +253,36 @@ def test_each_jitter_equals_torchvisions() -> None:
             near = factors[max(0, start - 80) : start + 80]
             best = min(float((function(image, float(f)) - result).abs().max()) for f in near)
             assert best < 1e-3, name
+
+
+def jittered(name: str, strength: float, image: Tensor, n: int = 3000) -> Tensor:
+    torch.manual_seed(0)
+    strengths = {"brightness": 0.0, "contrast": 0.0, "saturation": 0.0, "hue": 0.0, name: strength}
+    jitter = RandomJitter(Jitter(**strengths, share=1.0), channels=3)
+    changed: Tensor = jitter(image.expand(n, 3, *image.shape[-2:]).contiguous())
+    return changed
+
+
+@pytest.mark.parametrize("strength", [0.4, 0.8])
+def test_the_factors_of_jitter_are_uniform_and_each_image_has_its_own(strength: float) -> None:
+    # Small steps around a middle gray, so that nothing is cut off at 0 or 1.
+    flat, edge = torch.full((1, 2, 2), 0.3), torch.tensor([[[0.45, 0.55]]])
+    tinted = torch.tensor([0.5, 0.45, 0.5]).view(3, 1, 1)
+    bright = jittered("brightness", strength, flat)[:, 0, 0, 0] / 0.3
+    contrast = jittered("contrast", strength, edge).diff(dim=-1)[:, 0, 0, 0] / 0.1
+    saturated = jittered("saturation", strength, tinted)
+    saturation = (saturated[:, 0] - saturated[:, 1]).flatten() / 0.05
+    for factors in (bright, contrast, saturation):
+        assert uniform_gap(factors, 1 - strength, 1 + strength) < 0.03
+
+
+@pytest.mark.parametrize("hue", [0.1, 0.15])
+def test_the_turns_of_hue_are_uniform(hue: float) -> None:
+    red = torch.tensor([0.6, 0.2, 0.2]).view(3, 1, 1)
+    turned = jittered("hue", hue, red).flatten(1)
+    # Within a sixth of a turn red gains green on one side, blue on the other, in proportion.
+    turns = (turned[:, 1] - turned[:, 2]) / 0.4 / 6
+    assert uniform_gap(turns, -hue, hue) < 0.03
 
 
 def test_hue_turns_as_torchvisions_and_within_its_limit() -> None:

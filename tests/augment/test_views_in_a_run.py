@@ -9,14 +9,17 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from ssl_registry import PretrainConfig, StepOutput
 from ssl_registry.data.pool import load_pool
+from ssl_registry.interfaces.training import Trainable
 from ssl_registry.training.device import choose_execution
 from ssl_registry.training.pretrain import PretrainJob, build_job, build_trunk
 
-PRESETS = [f"{m}-{kind}" for m in ("simclr", "moco", "simsiam") for kind in ("paper", "recommended")]
+PRESETS = [
+    f"{m}-{kind}" for m in ("simclr", "moco", "simsiam") for kind in ("paper", "recommended")
+]
 
 
 @pytest.fixture(scope="module")
@@ -57,13 +60,13 @@ def test_presets_go_with_either_number_of_channels(
         method["bn_splits"] = 4
     job = job_of(pictures[kind], preset=preset, channels=channels, method=method)
     output = job.step(np.arange(8))
-    output.loss.backward()
+    output.loss.backward()  # type: ignore[no-untyped-call]
     assert torch.isfinite(output.loss)
     first = next(p for p in job.module.parameters() if p.ndim == 4)
     assert first.shape[1] == channels and first.grad is not None
 
 
-class Recorder(nn.Module):
+class Recorder(Trainable):
     """Keeps the views it is given."""
 
     def forward(self, batch: Any) -> StepOutput:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load
 
 from ssl_registry import Method, MethodContext, PretrainBatch, StepOutput, Trunk, Views, pretrain
 from ssl_registry.build import build_backbone, build_method
@@ -75,6 +76,9 @@ def test_three_steps_and_a_resumed_run_have_the_same_bits(
     resumed = pretrain(config, tmp_path / "broken", resume=True)
     assert tensors(resumed) == tensors(whole)
     assert {"module.safetensors", "optimizer.safetensors"} < tensors(whole).keys()
+    if method == "moco":
+        saved = load(tensors(whole)["module.safetensors"])
+        assert {"queue.keys", "queue.ids", "queue.pointer"} < saved.keys()
 
 
 class Blinding(Job):

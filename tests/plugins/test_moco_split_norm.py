@@ -96,6 +96,8 @@ def test_a_norm_that_is_used_under_several_names_is_split_under_each() -> None:
     expected = torch.empty_like(x)
     for part in range(2):
         chunk = x[part::2]
-        expected[part::2] = (chunk - chunk.mean(0)) / torch.sqrt(chunk.var(0, unbiased=False) + 1e-5)
+        expected[part::2] = (chunk - chunk.mean(0)) / torch.sqrt(
+            chunk.var(0, unbiased=False) + 1e-5
+        )
     torch.testing.assert_close(module(x), expected.repeat(1, 3))
     assert int(module.first.num_batches_tracked or 0) == 3

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from conftest import Runner
 
 STEPS = 18
+# Only a run that hangs waits so long; a machine with much else to do is slow.
+PATIENCE_SECONDS = 300
 CLOCKS = ("images_per_second",)
 
 
@@ -37,7 +39,7 @@ def newest_step(run: Path) -> int:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + PATIENCE_SECONDS
     while not condition():
         assert time.monotonic() < end, "the run made no progress"
         time.sleep(0.0005)
@@ -121,12 +123,12 @@ def test_a_killed_run_that_watches_everything_ends_with_the_same_bits(
     runner: Runner, configs: dict[str, Path], tiny_busi: Path
 ) -> None:
     data = f'{{name = "busi", root = "{tiny_busi}"}}'
-    monitoring = "[monitoring]\nvalidation_epochs = 1\nrank_epochs = 1\n"
+    monitoring = "[monitoring]\nvalidation_epochs = 1\nrank_epochs = 2\n"
     kinds = ('"knn"\nk = 5', '"linear"\nfolds = 2', '"segmentation"\nsteps = 2')
-    probes = [f"[[probes]]\nevery_epochs = 1\ndata = {data}\nkind = {kind}\n" for kind in kinds]
+    probes = [f"[[probes]]\nevery_epochs = 3\ndata = {data}\nkind = {kind}\n" for kind in kinds]
     with configs["pretrain"].open("a") as stream:
         stream.write("\n".join([monitoring, *probes]))
-    check_kills(runner, configs, "pretrain", "fp32", seed=3, kills=2)
+    check_kills(runner, configs, "pretrain", "fp32", seed=3, kills=1)
     last = rows(configs["pretrain"].parent / "whole")[-1]
     watched = ("validation/loss", "effective_rank", "probe/busi-segmentation/dice/lesion")
     assert all(name in last for name in watched)
