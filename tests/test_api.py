@@ -116,4 +116,5 @@ def test_finetuning_starts_from_the_weights_it_is_given(
     card = json.loads((source / "weights" / "ssl_registry.json").read_text())
     assert record["initial_weights"] == card["sha256"]
     fine = json.loads((run / "weights" / "ssl_registry.json").read_text())
-    assert fine["run"]["pretraining"] == card["run"]
+    stated = {"licence": card["licence"], "digest": card["digest"]}
+    assert fine["run"]["pretraining"] == card["run"] | stated

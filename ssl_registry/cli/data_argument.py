@@ -119,6 +119,11 @@ def _tables(word: str) -> list[tuple[str, dict[str, Any]]]:
     if word.endswith(CONFIG_SUFFIX):
         return _of_file(Path(word))
     name, equals, root = word.partition("=")
+    if equals and not root:
+        from ssl_registry.errors import ConfigError
+
+        # Such as busi=$FOLDER with a variable that is not set: it would mean the current folder.
+        raise ConfigError(f"{word} names no folder after the =; write {name}=. for this folder")
     table = {"name": name, "root": root} if equals else {"name": name}
     return [(f"dataset {name!r}", table)]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ssl_registry.cli.data_argument import data_arguments
-from ssl_registry.cli.options import out_option
+from ssl_registry.cli.options import check_new, out_option
 from ssl_registry.cli.text import align, verbatim
 
 if TYPE_CHECKING:
@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 SHOWN = 20
 """Pairs that are printed without `--all`."""
+
+_COLUMNS = (
+    *("score", "likeness", "kind", "orientation", "within_group", "cluster"),
+    *(f"{fact}_{which}" for which in "ab" for fact in ("dataset", "id", "part", "label", "group")),
+)
+"""The columns of the table, which has them also where no pair was found."""
 
 
 @click.command(
@@ -86,6 +92,7 @@ def duplicates(
             within_groups=within_groups,
         )
 
+    check_new(out)
     if out is None:
         found = search()
     else:
@@ -182,7 +189,9 @@ def _write(folder: Path, found: DuplicateSearch) -> None:
 
     from ssl_registry.report.pair_sheet import write_pair_sheet
 
-    pd.DataFrame(_rows(found)).to_csv(folder / "duplicates.csv", index=False)
+    pd.DataFrame(_rows(found), columns=list(_COLUMNS)).to_csv(
+        folder / "duplicates.csv", index=False
+    )
     names = " and ".join(dict.fromkeys(item.name for item in found.items))
     sections = {
         "Near-duplicates": [_picture(found, pair) for pair in found.pairs],

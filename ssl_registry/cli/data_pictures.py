@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ssl_registry.cli.data_argument import data_argument
-from ssl_registry.cli.options import out_option
+from ssl_registry.cli.options import check_new, out_option
 from ssl_registry.cli.text import align, verbatim
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def stats(data: str, overrides: tuple[str, ...], sizes: tuple[int, ...], out: Pa
     from ssl_registry.data.statistics import image_statistics
     from ssl_registry.files import new_folder
 
+    check_new(out)
     dataset = build_dataset(data_config(data, overrides))
     samples = dataset.samples()
     if out is None:
@@ -134,12 +135,10 @@ def gallery(
     from ssl_registry.build import build_dataset
     from ssl_registry.cli.data_argument import data_config
     from ssl_registry.data.choice import choose_samples
-    from ssl_registry.errors import RunError
     from ssl_registry.files import write_bytes
     from ssl_registry.report.contact_sheet import contact_sheet, sheet_item
 
-    if out.exists():
-        raise RunError(f"{out} is there already; name another file")
+    check_new(out)
     dataset = build_dataset(data_config(data, overrides))
     samples = choose_samples(dataset.samples(), count, labels=labels, ids=ids, seed=seed)
     items = [sheet_item(dataset, sample) for sample in samples]

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import click
 
 from ssl_registry.cli.data_argument import data_argument
+from ssl_registry.cli.options import check_new
 from ssl_registry.cli.text import align, verbatim
 
 if TYPE_CHECKING:
-    from ssl_registry.config.split import Part
+    from ssl_registry.config.split import Part, SplitConfig
     from ssl_registry.data.leaks import LeakReport
     from ssl_registry.interfaces.dataset import Sample
 
@@ -86,12 +87,17 @@ def split(
     from ssl_registry.data.dataset_split import split_dataset
     from ssl_registry.data.leaks import dataset_leaks
     from ssl_registry.data.split_file import write_split
-    from ssl_registry.errors import DataError, RunError
+    from ssl_registry.errors import DataError
 
-    if out is not None and out.exists():
-        raise RunError(f"{out} is there already; name another file")
-    wanted = _overrides(kind, ratios, seed, group_by, file)
-    dataset = build_dataset(data_config(data, [*overrides, *wanted]))
+    check_new(out)
+    given = {"kind": kind, "ratios": ratios, "seed": seed, "group_by": group_by}
+    options = {key: value for key, value in given.items() if value is not None}
+    if file is not None and options:
+        raise click.UsageError("--file reads a split; it goes with none of the other options")
+    config = data_config(data, [*overrides, *_of_file(file)])
+    if options:
+        config = data_config(data, [*overrides, *_recipe(config.split, options)])
+    dataset = build_dataset(config)
     samples = tuple(dataset.samples())
     if not samples:
         raise DataError(f"dataset {dataset.config.name!r} has no images")
@@ -109,27 +115,25 @@ def split(
         click.echo(f"written: {out}")
 
 
-def _overrides(
-    kind: str | None,
-    ratios: Sequence[float] | None,
-    seed: int | None,
-    group_by: str | None,
-    file: Path | None,
-) -> list[str]:
-    """The options as overrides of the dataset's `split`."""
-    if file is not None:
-        if (kind, ratios, seed, group_by) != (None, None, None, None):
-            raise click.UsageError("--file reads a split; it goes with none of the other options")
-        # The recipe of a config, if there is one, gives way to the file as a whole.
-        table = f'{{kind = "file", file = {json.dumps(str(file))}}}'
-        return [f"split={table}"]
-    given = {
-        "kind": kind,
-        "ratios": None if ratios is None else list(ratios),
-        "seed": seed,
-        "group_by": group_by,
-    }
-    return [f"split.{key}={json.dumps(value)}" for key, value in given.items() if value is not None]
+def _of_file(file: Path | None) -> list[str]:
+    """The override that reads a split; the recipe of a config gives way to it as a whole."""
+    return [] if file is None else [f'split={{kind = "file", file = {json.dumps(str(file))}}}']
+
+
+def _recipe(base: SplitConfig, options: Mapping[str, object]) -> list[str]:
+    """Overrides for the config's recipe `base` with the options laid over it.
+
+    The recipe may be the dataset's default, which a table with some keys of it would replace as
+    a whole: then a new seed would tear patients apart.
+    """
+    table = base.model_dump(include={"kind", "ratios", "seed", "group_by"})
+    if base.kind in ("official", "file"):
+        table["kind"] = "random"  # the options are about a draw
+    table |= options
+    if table["kind"] == "official" and "group_by" not in options:
+        table["group_by"] = "none"
+    removed = [] if base.file is None else ["split.file="]
+    return [*removed, *(f"split.{key}={json.dumps(value)}" for key, value in table.items())]
 
 
 def _table(samples: Sequence[Sample], parts: Mapping[str, Part]) -> list[tuple[str, ...]]:

@@ -43,6 +43,18 @@ def out_option(help_text: str, **settings: Any) -> Callable[[Command], Command]:
     )
 
 
+def check_new(out: Path | None) -> None:
+    """Check that nothing lies at `out`, which would be overwritten.
+
+    Raises:
+        RunError: There is a file or a folder.
+    """
+    from ssl_registry.errors import RunError
+
+    if out is not None and (out.exists() or out.is_symlink()):
+        raise RunError(f"{out} is there already and is not overwritten; name another --out")
+
+
 class Interrupted(click.ClickException):
     """Ctrl-C; says how to go on."""
 

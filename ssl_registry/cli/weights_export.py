@@ -98,8 +98,10 @@ def at_terminal() -> bool:
 
 
 def _tell_data(card: Card) -> None:
-    """Show the licences of the data before that of the weights is asked for."""
-    from ssl_registry.weights.licences import data_used
+    """Show the licences of what went in before that of the weights is asked for."""
+    from ssl_registry.weights.licences import data_used, licences_before
 
     for item in data_used(card):
         click.echo(f"trained on {item['name']}: licence {item['licence']}", err=True)
+    for licence in licences_before(card):
+        click.echo(f"started from weights: licence {licence}", err=True)

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from ssl_registry.weights.card import Card
 
 folder_argument = click.argument("folder", type=click.Path(path_type=Path))
+_COUNTABLE = 10**15
+"""No run has so many steps, and longer numbers are not to be formatted."""
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Machine-readable: JSON.")
 
 
@@ -72,7 +75,7 @@ def _made_by(card: Card) -> str:
     counts = [
         f"{summary[key]:.10g} {key}"
         for key in ("steps", "epochs")
-        if isinstance(summary.get(key), (int, float))
+        if isinstance(summary.get(key), (int, float)) and abs(summary[key]) < _COUNTABLE
     ]
     origin = run.get("origin")
     if isinstance(origin, Mapping):

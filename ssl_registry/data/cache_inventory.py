@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from ssl_registry.data.cache_place import LOCK, PART, remove_part
 from ssl_registry.data.cache_rows import IMAGES
@@ -17,6 +18,9 @@ from ssl_registry.file_lock import FileLock
 from ssl_registry.files import beside, read_json
 
 State = Literal["complete", "building", "interrupted", "damaged"]
+
+_NAME: Final = re.compile(r"\.?.+-[0-9]+px-[0-9a-f]+(\.[^/]*)?")
+"""What a cache's folder is called, as `cache_key` names it; other folders are somebody else's."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,8 @@ def _entry(folder: Path) -> CacheEntry | None:
 
 def _state(folder: Path) -> State | None:
     """The state of a cache; None for what is no cache."""
+    if not _NAME.fullmatch(folder.name):
+        return None
     if folder.name.endswith(PART) and folder.is_dir():
         return "building" if _is_locked(folder) else "interrupted"
     if folder.name.startswith("."):

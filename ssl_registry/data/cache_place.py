@@ -19,7 +19,7 @@ def cache_root() -> Path:
     """The folder of all caches: `$SSL_REGISTRY_CACHE`, else `ssl_registry` in the user's cache."""
     named = os.environ.get(CACHE_VARIABLE)
     if named:
-        return Path(named)
+        return Path(named).expanduser()
     home = os.environ.get("XDG_CACHE_HOME")
     return (Path(home) if home else Path.home() / ".cache") / "ssl_registry"
 

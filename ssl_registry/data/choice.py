@@ -46,6 +46,6 @@ def choose_samples(
     of_label: defaultdict[str, list[Sample]] = defaultdict(list)
     for place in np.random.Generator(np.random.PCG64(seed)).permutation(len(samples)):
         of_label[str(samples[place].label)].append(samples[place])
-    wanted = [of_label[label] for label in (labels or sorted(known))]
+    wanted = [of_label[label] for label in (dict.fromkeys(labels) or sorted(known))]
     turns = itertools.chain.from_iterable(itertools.zip_longest(*wanted))
     return [sample for sample in turns if sample is not None][:count]

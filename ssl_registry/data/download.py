@@ -45,7 +45,12 @@ def download(dataset: Dataset, root: Path, *, keep_archives: bool = False) -> tu
     release = downloadable(dataset)
     check_free(root)
     work = work_folder(root)
-    work.mkdir(parents=True, exist_ok=True)
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"cannot make the folder {work}: {error.strerror}; name another folder"
+        ) from error
     with _alone(work):
         _check_room(work, release)
         files = [_fetch(part, work, release.by_hand) for part in release.downloads]

@@ -22,7 +22,7 @@ from ssl_registry.data.duplicates import (
 )
 from ssl_registry.data.similarity import Keep
 from ssl_registry.data.thumbnails import dataset_thumbnails, read_detail
-from ssl_registry.errors import DataError
+from ssl_registry.errors import ConfigError, DataError
 from ssl_registry.interfaces.dataset import Dataset, Sample
 from ssl_registry.progress import track
 
@@ -107,14 +107,16 @@ def search_duplicates(
 
     Raises:
         DataError: A dataset has no images, cannot be split as it says, or cannot be read.
+        ConfigError: There are no different sets or parts to search between.
     """
     items = collect(configs)
     groups = [item.group for item in items]
+    keep = _kept(items, between, None if within_groups else apart(groups))
     thumbnails = _thumbnails(items, threads)
     pairs = find_duplicates(
         thumbnails,
         lambda place: read_detail(items[place].dataset, items[place].sample),
-        keep=_kept(items, between, None if within_groups else apart(groups)),
+        keep=keep,
         threshold=threshold,
         flips=flips,
         show=True,
@@ -172,6 +174,10 @@ def _kept(items: Sequence[Item], between: Between, base: Keep | None) -> Keep | 
     if between == "all":
         return base
     keys = [item.name if between == "sets" else f"{item.name}/{item.part}" for item in items]
+    if len(set(keys)) < 2:
+        # Nothing would be found, which would read as if nothing were there.
+        need = "name a second one" if between == "sets" else "say how to split: split.kind = ..."
+        raise ConfigError(f"there are no different {between} to search between; {need}")
     differing = apart(keys)
     if base is None:
         return differing

@@ -28,6 +28,7 @@ UNREADABLE = (
 """What Pillow raises for files that are missing or damaged, or are no pictures."""
 
 _MASK_LEVEL = 127
+_DEEPEST = 2**16 - 1
 
 
 def read_luma(path: Path) -> NDArray[np.uint8]:
@@ -103,11 +104,19 @@ def _opened(path: Path) -> Iterator[PillowImage.Image]:
 
 @contextmanager
 def _decoded(path: Path) -> Iterator[PillowImage.Image]:
-    """A picture with its pixels."""
+    """A picture with its pixels; floating-point ones are gray levels of 0 to 255."""
     with _opened(path) as picture:
         # numpy would take a truncated picture for an object and not raise.
         picture.load()
+        if picture.mode == "F":
+            _check_gray_levels(np.asarray(picture))
         yield picture
+
+
+def _check_gray_levels(values: NDArray[np.float32]) -> None:
+    """Refuse floating-point values that Pillow would cut: shares of 0 to 1 would all be black."""
+    if not (np.isfinite(values) & (values >= 0) & (values <= 255) & (values % 1 == 0)).all():
+        raise ValueError("its floating-point values are no gray levels; save it with 8 or 16 bits")
 
 
 def _brightest(picture: PillowImage.Image) -> NDArray[np.uint8]:
@@ -134,4 +143,7 @@ def _is_deep(picture: PillowImage.Image) -> bool:
 
 
 def _high_byte(picture: PillowImage.Image) -> NDArray[np.uint8]:
-    return (np.asarray(picture).astype(np.int64) >> 8).astype(np.uint8)
+    values = np.asarray(picture).astype(np.int64)
+    if values.min() < 0 or values.max() > _DEEPEST:
+        raise ValueError(f"it has values beyond 0 to {_DEEPEST}; save it with 8 or 16 bits")
+    return (values >> 8).astype(np.uint8)

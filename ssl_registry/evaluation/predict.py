@@ -15,7 +15,7 @@ from PIL import Image as PillowImage
 from ssl_registry.config.training import TrainingConfig
 from ssl_registry.data.pictures import read_luma, read_rgb
 from ssl_registry.data.resize import shrink_image
-from ssl_registry.errors import DataError
+from ssl_registry.errors import DataError, WeightsError
 from ssl_registry.evaluation.predictor import BATCH, Predictor, numbered
 from ssl_registry.evaluation.segment import predicted_mask, resize_probabilities
 from ssl_registry.files import beside, write_text
@@ -29,6 +29,8 @@ from ssl_registry.weights.card import Card
 from ssl_registry.weights.read import load_network
 
 AREAS = "areas.csv"
+PIXELS = 2**22
+"""A batch of images at the network's size holds no more of them, unless it is a single image."""
 SHOWN = 5
 """So many of the images that cannot be read are named."""
 
@@ -50,14 +52,20 @@ def predict_files(weights: Path, images: Sequence[Path], out: Path, device: str)
     check_possible(out)
     execution = choose_execution(TrainingConfig(device=device))
     network, card = load_network(weights)
+    if card.image_size < network.backbone.minimum_size:
+        raise WeightsError(
+            f"the card of {weights} is damaged: image_size = {card.image_size} is below what its "
+            f"network takes, {network.backbone.minimum_size} px"
+        )
     execution.place(network)
     predictor = Predictor(network, Normalize(card.mean, card.std), len(card.classes), execution)
     check_writable(out)
     results: list[_Result] = []
     unreadable: list[str] = []
     with track("predicting", len(files), unit="image") as bar:
-        for start in range(0, len(files), BATCH):
-            batch = files[start : start + BATCH]
+        count = max(1, min(BATCH, PIXELS // card.image_size**2))
+        for start in range(0, len(files), count):
+            batch = files[start : start + count]
             results += _segment(predictor, card, batch, out, unreadable)
             bar.advance(len(batch))
     if results:

@@ -39,7 +39,7 @@ from ssl_registry.training.testing import (
     masked_places,
     predictor_of,
 )
-from ssl_registry.weights.card import read_card
+from ssl_registry.weights.card import Card, read_card
 from ssl_registry.weights.read import load_weights
 from ssl_registry.weights.tensors import owned
 from ssl_registry.weights.write import write_network
@@ -161,10 +161,15 @@ def run_finetuning(config: FinetuneConfig, out: Path | None, *, resume: bool) ->
             "peak_memory_bytes": state.peak_memory,
             "warnings": leaks.lines() if leaks else [],
         }
-        origin = {"pretraining": pretrained.run} if pretrained else {}
+        origin = {"pretraining": _earlier(pretrained)} if pretrained else {}
         summary = _finish(run, origin, data, task.predictor, config, execution, summary)
         loop.finished(summary)
     return run.folder.path
+
+
+def _earlier(card: Card) -> dict[str, Any]:
+    """What the card of the first weights says of their origin, for that of the new ones."""
+    return {**card.run, "licence": card.licence, "digest": card.digest}
 
 
 def _finish(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -19,8 +21,11 @@ def effective_rank(embeddings: Tensor) -> float:
 
     With singular values :math:`\sigma_k` and :math:`p_k = \sigma_k / \|\sigma\|_1 + 10^{-7}` it is
     :math:`\exp(-\sum_k p_k \log p_k)`: min(N, D) if all directions are used alike, 1 if all
-    embeddings lie on a line through 0. Embeddings are taken as they are, not centred.
+    embeddings lie on a line through 0. Embeddings are taken as they are, not centred; if one is
+    not finite, the rank is NaN.
     """
+    if not embeddings.isfinite().all():
+        return math.nan  # LAPACK would raise, and end a run that merely is watched
     # LAPACK in fp64 is exact enough and the same on every device.
     singular = torch.linalg.svdvals(embeddings.detach().double().cpu())
     shares = singular / singular.sum().clamp_min(torch.finfo(singular.dtype).tiny) + _EPSILON

@@ -17,8 +17,12 @@ def undisturbed(*modules: nn.Module) -> Iterator[None]:
     generators are put back, so that training goes on with the bits it would have had.
     """
     modes = [(part, part.training) for module in modules for part in module.modules()]
-    kept = [(buffer, buffer.clone()) for module in modules for buffer in module.buffers()]
-    on_cuda = any(buffer.is_cuda for buffer, _ in kept)
+    kept = [
+        (part, name, buffer, None if buffer is None else buffer.clone())
+        for part, _ in modes
+        for name, buffer in part._buffers.items()
+    ]
+    on_cuda = any(buffer is not None and buffer.is_cuda for _, _, buffer, _ in kept)
     devices = [torch.cuda.current_device()] if on_cuda else []
     try:
         with torch.random.fork_rng(devices), torch.no_grad():
@@ -29,5 +33,8 @@ def undisturbed(*modules: nn.Module) -> Iterator[None]:
         for part, training in modes:
             part.training = training
         with torch.no_grad():
-            for buffer, before in kept:
-                buffer.copy_(before)
+            for part, name, buffer, before in kept:
+                # The very tensor comes back, also where another one was put in its place.
+                part._buffers[name] = buffer
+                if buffer is not None and before is not None:
+                    buffer.copy_(before)

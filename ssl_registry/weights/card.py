@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from ssl_registry.config.mistakes import describe
 from ssl_registry.config.strict import StrictModel
@@ -19,6 +19,8 @@ MAX_CARD_BYTES = 2**24
 """A longer card is not read: a run's record takes a few kilobytes."""
 MAX_DEPTH = 64
 """A card nested more deeply is not taken: whatever walks through it must come to an end."""
+MAX_IMAGE_SIZE = 2**11
+"""A card of larger images, px, is not taken: no run has them, and they could fill the memory."""
 
 Content = Literal["encoder", "encoder_decoder", "segmentation"]
 Target = Literal["timm", "torchvision", "smp", "onnx", "torch-export"]
@@ -62,12 +64,12 @@ class Card(StrictModel):
     decoder: dict[str, Any] | None = None
     channels: Literal[1, 3]
     gray: bool
-    image_size: int
+    image_size: int = Field(ge=1, le=MAX_IMAGE_SIZE)
     mean: tuple[float, ...]
     std: tuple[float, ...]
     classes: tuple[str, ...] = ()
     exclusive: bool = True
-    threshold: float = 0.5
+    threshold: float = Field(default=0.5, ge=0, le=1)
     library: str = "ssl_registry"
     architecture: str = ""
     licence: str | None = None
@@ -78,6 +80,14 @@ class Card(StrictModel):
     exported_from: str = ""
     run: Mapping[str, Any] = Field(default_factory=dict)
     summary: Mapping[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _normalises_each_channel(self) -> Self:
+        if not len(self.mean) == len(self.std) == self.channels:
+            raise ValueError("mean and std need one value per channel")
+        if min(self.std) <= 0:
+            raise ValueError("std must be positive")
+        return self
 
 
 def read_card(folder: Path) -> Card:

@@ -69,7 +69,7 @@ def compare(first: Weights, second: Weights) -> Comparison:
         shapes=tuple(
             (name, tuple(a[name].shape), tuple(b[name].shape))
             for name in common
-            if name not in set(alike)
+            if a[name].shape != b[name].shape
         ),
         groups=tuple(_groups(a, b, alike)),
         settings=tuple(_differing(_settings(first), _settings(second))),

@@ -126,7 +126,7 @@ def joined(reports: Sequence[LoadReport]) -> LoadReport:
 
 def _fitted(given: Tensor, own: Tensor, adapt_stem: bool) -> tuple[Tensor, str] | None:
     """The tensor as the module takes it and what was done to it; None if it does not fit."""
-    if given.is_floating_point() != own.is_floating_point():
+    if given.is_floating_point() != own.is_floating_point() or given.is_complex():
         return None
     notes = []
     if given.shape != own.shape:
@@ -153,8 +153,9 @@ def _reads_other_channels(given: Tensor, own: Tensor) -> bool:
 def _kind(tensor: Tensor, other: Tensor) -> str:
     """The shape, and the type where that is what differs."""
     shape = "x".join(str(side) for side in tensor.shape) or "scalar"
-    same_kind = tensor.is_floating_point() == other.is_floating_point()
-    return shape if same_kind else f"{shape} {_dtype(tensor)}"
+    alike = tensor.is_floating_point() == other.is_floating_point()
+    alike = alike and tensor.is_complex() == other.is_complex()
+    return shape if alike else f"{shape} {_dtype(tensor)}"
 
 
 def _dtype(tensor: Tensor) -> str:

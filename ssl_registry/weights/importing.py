@@ -37,6 +37,7 @@ IMAGE_SIZE = 224
 
 _STATISTICS = (".running_mean", ".running_var")
 _SMALL_KERNEL = 3
+_MAX_SPLITS = 2**10
 
 
 @dataclass(frozen=True)
@@ -246,6 +247,8 @@ def _averaged(name: str, value: Tensor, own: Mapping[str, Tensor]) -> Tensor:
     channels = own[name].numel()
     if value.numel() == channels or value.numel() % channels:
         return value
+    if value.numel() > _MAX_SPLITS * channels:
+        return value  # a batch has fewer parts, and a tensor may only say to be so large
     parts = value.view(-1, channels)
     # Saved in eval mode they are equal, and a mean of equal numbers may be off by a rounding.
     return parts[0] if torch.equal(parts, parts[:1].expand_as(parts)) else parts.mean(0)

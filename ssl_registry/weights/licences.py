@@ -39,6 +39,19 @@ def _records(run: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     yield from data
 
 
+def licences_before(card: Card) -> list[str]:
+    """The stated licences of the weights that training started from, the earliest first."""
+    return list(_earlier_licences(card.run))
+
+
+def _earlier_licences(run: Mapping[str, Any]) -> Iterator[str]:
+    earlier = run.get("pretraining")
+    if isinstance(earlier, Mapping):
+        yield from _earlier_licences(earlier)
+        if isinstance(earlier.get("licence"), str):
+            yield earlier["licence"]
+
+
 def non_commercial(licence: str) -> bool:
     """Whether a licence, by its name, forbids commercial use."""
     return _NON_COMMERCIAL.search(licence) is not None
@@ -74,13 +87,14 @@ def stated_licence(card: Card, given: str | None) -> str:
 
 def warnings_about(card: Card, licence: str) -> list[str]:
     """What to consider before weights under `licence` are passed on."""
-    restricted = [item for item in data_used(card) if non_commercial(item["licence"])]
+    sources = [(item["name"], item["licence"]) for item in data_used(card)]
+    sources += [("the weights it started from", earlier) for earlier in licences_before(card)]
+    restricted = [f"{name} ({stated})" for name, stated in sources if non_commercial(stated)]
     if not restricted or non_commercial(licence):
         return []
-    names = ", ".join(f"{item['name']} ({item['licence']})" for item in restricted)
     return [
-        f"{names} may not be used commercially, and {licence} does not say so of the weights; "
-        "make sure that the data's licence allows what you do"
+        f"{', '.join(restricted)} may not be used commercially, and {licence} does not say so of "
+        "the weights; make sure that the licences allow what you do"
     ]
 
 

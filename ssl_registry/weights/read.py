@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,16 +29,32 @@ from ssl_registry.weights.tensors import file_digest
 MAX_COMPONENT = 2**12
 """Longer settings of one component are not taken: a network could be built of them for hours."""
 
+_PARTS = ("backbone", "decoder", "head")
+
 _Module = TypeVar("_Module", bound=nn.Module)
 
 
 @dataclass(frozen=True)
 class Weights:
-    """The card and tensors of an exchange folder."""
+    """The card and tensors of an exchange folder.
+
+    Raises:
+        WeightsError: A tensor belongs to no part of a network.
+    """
 
     folder: Path
     card: Card
     tensors: Mapping[str, Tensor]
+
+    def __post_init__(self) -> None:
+        if self.card.content == "encoder" or self.card.target is not None:
+            return
+        strange = [name for name in self.tensors if name.partition(".")[0] not in _PARTS]
+        if strange:
+            raise WeightsError(
+                f"{self.folder / TENSORS} holds {len(strange)} tensors that belong to no part of "
+                f"a network, such as {strange[0][:80]!r}"
+            )
 
     def part(self, name: str) -> dict[str, Tensor]:
         """The tensors of `backbone`, `decoder` or `head`, without the prefix."""
@@ -216,8 +231,9 @@ def _built(
     """Build a module and fill its parts with the weights, which must fit exactly."""
     try:
         # A card may name a network of any size: on the device "meta" it takes no memory.
-        with contextlib.suppress(NotImplementedError), torch.device("meta"):
-            for name, part in parts_of(build()).items():
+        imagined = _imagined(build)
+        if imagined is not None:
+            for name, part in parts_of(imagined).items():
                 _check_fits(fit(part.state_dict(), weights.part(name), name), weights, name)
         module = build()
     except (ValueError, TypeError, OverflowError, RuntimeError) as error:
@@ -229,6 +245,17 @@ def _built(
         _check_fits(found, weights, name)
         put(part, found)
     return module
+
+
+def _imagined(build: Callable[[], _Module]) -> _Module | None:
+    """The module on the device "meta"; None if it looks at numbers, which are none there."""
+    try:
+        with torch.device("meta"):
+            return build()
+    except (RuntimeError, TypeError) as error:
+        if "meta" not in str(error):
+            raise
+        return None
 
 
 def _check_fits(found: Fit, weights: Weights, name: str) -> None:
@@ -251,4 +278,4 @@ def _component(kind: str, table: Mapping[str, object], folder: Path) -> Componen
 
 
 def _named(table: Mapping[str, object] | None) -> str:
-    return str(table["name"]) if table else "none"
+    return str(table.get("name", "unnamed")) if table else "none"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ssl_registry.weights.card import CARD, Card
-from ssl_registry.weights.licences import data_used
+from ssl_registry.weights.licences import data_used, licences_before
 
 _TASKS = {
     "encoder": "image-feature-extraction",
@@ -65,13 +65,15 @@ def _trained(card: Card) -> list[str]:
         f"  {item['citation']}"
         for item in data_used(card)
     ]
+    data += [f"- weights of others, licence {licence}" for licence in licences_before(card)]
     steps = card.summary.get("steps", "?")
     made = f"Made by ssl_registry; {steps} steps on {_input(card)}"
     return [made, "", "Trained on:", *data]
 
 
 def _imported(card: Card, origin: Mapping[str, Any]) -> list[str]:
-    notes = [f"- {note}" for note in origin.get("notes", ())]
+    told = origin.get("notes")
+    notes = [f"- {note}" for note in told] if isinstance(told, list | tuple) else []
     return [
         f"Brought in by ssl_registry from `{origin.get('file')}`, whose tensors are laid out as "
         f"{origin.get('layout')}; for {_input(card)}",

@@ -173,3 +173,15 @@ def test_damaged_caches_are_listed_and_removed(caches: Path) -> None:
     call("clear", "--all", "--yes")
     assert names(caches) == []
     assert not leftover.exists()
+
+
+def test_folders_of_others_are_no_caches_whatever_they_hold(caches: Path) -> None:
+    """The folder of the caches may be one that others use as well."""
+    for name, file in (("site", "index.json"), ("arrays", "images.npy"), ("thesis.part", "1.tex")):
+        (caches / name).mkdir()
+        (caches / name / file).write_text("mine")
+    assert len(json.loads(call("list", "--json").stdout)) == 4
+    call("clear", "--all", "--yes")
+    assert (caches / "site" / "index.json").read_text() == "mine"
+    assert (caches / "arrays" / "images.npy").read_text() == "mine"
+    assert (caches / "thesis.part" / "1.tex").read_text() == "mine"

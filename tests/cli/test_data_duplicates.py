@@ -94,3 +94,33 @@ def test_mistakes(root: Path, tmp_path: Path) -> None:
     result = duplicates(f"busi={root}", "--set", "skip_unreadable=true")
     assert result.exit_code == 0, result.output
     assert "pairs: 3\n" in result.stdout
+
+
+def test_a_folder_that_is_there_stays(root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "mine"
+    out.mkdir()
+    (out / "thesis.txt").write_text("years of work")
+    result = duplicates(f"busi={root}", "--out", out)
+    assert result.exit_code == 2
+    assert f"{out} is there already" in result.output
+    assert [path.name for path in out.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize("between", ["sets", "parts"])
+def test_a_search_that_can_find_nothing_is_refused(root: Path, between: str) -> None:
+    result = duplicates(f"busi={root}", "--between", between)
+    assert result.exit_code == 2
+    assert f"there are no different {between}" in result.output
+
+
+def test_a_table_without_pairs_has_its_columns(tiny_busi: Path, root: Path, tmp_path: Path) -> None:
+    tables = []
+    for data in (tiny_busi, root):
+        out = tmp_path / f"of-{data.name}"
+        assert duplicates(f"busi={data}", "--no-flips", "--out", out).exit_code == 0
+        tables.append(pd.read_csv(out / "duplicates.csv", keep_default_na=False))
+    none, some = tables
+    assert (len(none), len(some)) == (0, 1)
+    row = json.loads(duplicates(f"busi={root}", "--no-flips", "--json").stdout)["pairs"][0]
+    assert list(none) == list(some) == list(row)
+    assert some.iloc[0]["id_a"] == row["id_a"]

@@ -70,3 +70,17 @@ def test_a_missing_image_leaves_no_gallery(
     )
     assert told.startswith("2 ") and "there is no image 'benign (99)'" in told
     assert not out.exists()
+
+
+def test_statistics_leave_a_folder_that_is_there_alone(
+    tiny_busi: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = tmp_path / "mine"
+    out.mkdir()
+    (out / "thesis.txt").write_text("years of work")
+    told = run(capsys, monkeypatch, "stats", f"busi={tiny_busi}", "--out", str(out))
+    assert told.startswith("2 ") and "is there already" in told
+    assert [path.name for path in out.iterdir()] == ["thesis.txt"]

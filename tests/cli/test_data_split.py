@@ -112,3 +112,36 @@ def test_file_of_an_odd_name_replaces_the_recipe_of_a_config(
     result = split(config, "--no-leaks", "--file", odd)
     assert result.exit_code == 0, result.output
     assert "train  28" in result.stdout
+
+
+def test_options_lay_over_the_default_recipe_of_the_dataset(
+    tiny_busi: Path, tmp_path: Path
+) -> None:
+    """Of BUSI that is stratified: another seed is another draw of the same recipe."""
+    plain, same, whole = (tmp_path / name for name in ("plain.csv", "same.csv", "whole.csv"))
+    assert split(f"busi={tiny_busi}", "--no-leaks", "--out", plain).exit_code == 0
+    assert split(f"busi={tiny_busi}", "--no-leaks", "--seed", "42", "--out", same).exit_code == 0
+    assert rows(same) == rows(plain)
+    words = ("--kind", "stratified", "--ratios", 7, 1, 2, "--seed", 5)
+    assert split(f"busi={tiny_busi}", "--no-leaks", *map(str, words), "--out", whole).exit_code == 0
+    other = tmp_path / "other.csv"
+    assert split(f"busi={tiny_busi}", "--no-leaks", "--seed", "5", "--out", other).exit_code == 0
+    assert rows(other) == rows(whole) != rows(plain)
+
+
+def test_a_draw_may_replace_the_split_file_of_a_config(tiny_busi: Path, tmp_path: Path) -> None:
+    file, config = tmp_path / "split.csv", tmp_path / "data.toml"
+    assert split(f"busi={tiny_busi}", "--no-leaks", "--out", file).exit_code == 0
+    config.write_text(
+        f'[data]\nname = "busi"\nroot = "{tiny_busi}"\n'
+        f'[data.split]\nkind = "file"\nfile = "{file}"\n'
+    )
+    result = split(config, "--no-leaks", "--ratios", "2", "1", "1")
+    assert result.exit_code == 0, result.output
+    assert "train  20" in result.stdout
+
+
+def test_a_folder_that_is_not_named_is_not_the_current_one() -> None:
+    result = split("busi=")
+    assert result.exit_code == 2
+    assert "busi= names no folder after the =" in result.output

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,16 @@ def test_show_imports_neither_torch_nor_timm(folder: Path) -> None:
     modules = set(json.loads(done.stdout.splitlines()[-1]))
     assert "safetensors" in modules
     assert not modules & {"torch", "torchvision", "timm", "kornia", "pandas", "PIL", "scipy"}
+
+
+def test_a_number_without_end_is_not_shown(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "weights")
+    file = tmp_path / "weights/ssl_registry.json"
+    card = json.loads(file.read_text())
+    file.write_text(json.dumps({**card, "summary": {"steps": 10**400, "epochs": 2}}))
+    result = invoke("show", tmp_path / "weights")
+    assert result.exit_code == 0, result.output
+    assert "2 epochs" in result.stdout and "steps" not in result.stdout
 
 
 def test_show_of_something_else(tmp_path: Path) -> None:

@@ -442,11 +442,13 @@ def test_cache_root_follows_the_environment(
 ) -> None:
     monkeypatch.setenv("SSL_REGISTRY_CACHE", str(tmp_path))
     assert cache_root() == tmp_path
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("SSL_REGISTRY_CACHE", "~/images")
+    assert cache_root() == tmp_path / "home" / "images"
     monkeypatch.delenv("SSL_REGISTRY_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     assert cache_root() == tmp_path / "xdg" / "ssl_registry"
     monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
     assert cache_root() == tmp_path / "home" / ".cache" / "ssl_registry"
 
 

@@ -84,6 +84,7 @@ def test_samples_are_drawn_from_each_label_in_turn() -> None:
     assert chosen == choose_samples(SAMPLES, 7)
     assert chosen != choose_samples(SAMPLES, 7, seed=1)
     assert {s.label for s in choose_samples(SAMPLES, 50, labels=["b"])} == {"b"}
+    assert len(choose_samples(SAMPLES, 50, labels=["b", "b"])) == 10
     assert len(choose_samples(SAMPLES, 50)) == 20
 
 

@@ -474,6 +474,13 @@ def test_what_lies_there_is_not_touched(busi: Dataset, site: Site, root: Path, t
     assert site.asked == []
 
 
+def test_a_place_below_a_file_is_no_place(busi: Dataset, site: Site, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(DataError, match=r"cannot make the folder .*name another folder"):
+        downloading.download(busi, tmp_path / "file" / "busi")
+    assert site.asked == []
+
+
 def test_an_empty_folder_may_be_there(busi: Dataset, root: Path, tiny_busi: Path) -> None:
     root.mkdir(parents=True)
     downloading.download(busi, root)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -69,3 +70,23 @@ def test_half_a_picture_is_named(tmp_path: Path, read: object, suffix: str) -> N
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(DataError, match=f"cannot read the image {path}: "):
         read(path)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("read", [read_luma, read_rgb, read_binary_mask])
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        (np.array([[0.2, 0.9]], np.float32), "floating-point"),
+        (np.array([[0, 4000]], np.float32), "floating-point"),
+        (np.array([[0, np.nan]], np.float32), "floating-point"),
+        (np.array([[0, 70_000]], np.int32), "values beyond 0 to 65535"),
+        (np.array([[-5, 7]], np.int32), "values beyond 0 to 65535"),
+    ],
+)
+def test_values_that_would_be_clipped_or_wrapped_are_refused(
+    tmp_path: Path, read: Callable[[Path], object], values: np.ndarray, told: str
+) -> None:
+    path = tmp_path / "deep.tif"
+    PillowImage.fromarray(values).save(path)
+    with pytest.raises(DataError, match=rf"deep\.tif: .*{told}.* 8 or 16 bits"):
+        read(path)

@@ -140,6 +140,26 @@ def test_areas_are_those_of_the_masks(finetuned: Path, tiny_busi: Path, tmp_path
     assert any(int(row["lesion_pixels"]) for row in rows)
 
 
+def test_batches_of_large_images_are_small(
+    finetuned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = json.loads((finetuned / "weights/ssl_registry.json").read_text())["image_size"]
+    sizes: list[int] = []
+    original = Predictor.probabilities
+
+    def noted(self: Predictor, images: np.ndarray) -> np.ndarray:
+        sizes.append(len(images))
+        return original(self, images)
+
+    monkeypatch.setattr(Predictor, "probabilities", noted)
+    files = [picture(tmp_path / f"{name}.png", "L", (40, 30)) for name in "abcde"]
+    for pixels, expected in ((2 * size**2, [2, 2, 1]), (size**2 - 1, [1] * 5)):
+        sizes.clear()
+        monkeypatch.setattr(predict_module, "PIXELS", pixels)
+        assert len(predict(finetuned / "weights", files, tmp_path / "out")) == len(files)
+        assert sizes == expected
+
+
 @pytest.mark.parametrize("gray", [True, False])
 def test_sixteen_bits_are_seen_as_their_upper_eight(
     gray: bool, tmp_path: Path, finetuned: Path, monkeypatch: pytest.MonkeyPatch
@@ -190,5 +210,8 @@ def test_other_mistakes(finetuned: Path, tmp_path: Path) -> None:
     card = json.loads((copy / "ssl_registry.json").read_text())
     (copy / "ssl_registry.json").write_text(json.dumps({**card, "content": "encoder_decoder"}))
     with pytest.raises(WeightsError, match="fine-tune it first"):
+        predict(copy, [image], tmp_path / "out")
+    (copy / "ssl_registry.json").write_text(json.dumps({**card, "image_size": 1}))
+    with pytest.raises(WeightsError, match="image_size = 1 is below what its network takes"):
         predict(copy, [image], tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -36,3 +36,10 @@ def test_fewer_images_than_dimensions_bound_it_and_scale_does_not_matter() -> No
 
 def test_no_signal_at_all_is_a_number() -> None:
     assert effective_rank(torch.zeros(6, 3)) == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_embeddings_that_are_not_finite_have_no_rank_and_end_no_run(value: float) -> None:
+    embeddings = torch.randn(6, 3)
+    embeddings[2, 1] = value
+    assert math.isnan(effective_rank(embeddings))

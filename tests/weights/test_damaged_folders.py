@@ -13,10 +13,13 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from ssl_registry.errors import UserError, WeightsError
+from ssl_registry.weights import read
 from ssl_registry.weights.card import MAX_CARD_BYTES
-from ssl_registry.weights.read import load_network, read_weights
+from ssl_registry.weights.read import load_network, load_weights, read_weights
+from ssl_registry.weights.readme import readme
 from ssl_registry.weights.tensors import check_exportable, content_digest, file_digest
 
 ROUNDS = 1900
@@ -140,6 +143,63 @@ def test_a_card_of_a_network_without_end_takes_no_memory(folder: Path) -> None:
         with pytest.raises(UserError):
             load_network(folder)
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 * 1024
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("image_size", 10**9, "image_size: must be at most 2048"),
+        ("image_size", 0, "image_size: must be at least 1"),
+        ("mean", [], "mean and std need one value per channel"),
+        ("mean", [0.4, 0.5, 0.6], "mean and std need one value per channel"),
+        ("std", [0.0], "std must be positive"),
+        ("threshold", -3, "threshold: must be at least 0"),
+    ],
+)
+def test_a_card_that_no_run_writes_is_told(
+    folder: Path, field: str, value: Any, message: str
+) -> None:
+    card = json.loads((folder / "ssl_registry.json").read_text())
+    (folder / "ssl_registry.json").write_text(json.dumps({**card, field: value}))
+    with pytest.raises(WeightsError, match=f"is damaged: {message}"):
+        read_weights(folder)
+
+
+def test_tensors_of_no_part_are_not_passed_over(folder: Path) -> None:
+    file = folder / "model.safetensors"
+    save_file({**load_file(file), "projector.weight": torch.ones(2)}, file)
+    card = json.loads((folder / "ssl_registry.json").read_text())
+    card["sha256"] = file_digest(file)
+    (folder / "ssl_registry.json").write_text(json.dumps(card))
+    with pytest.raises(WeightsError, match=r"holds 1 tensors .* such as 'projector\.weight'"):
+        load_network(folder)
+
+
+def test_a_card_without_names_is_told(folder: Path) -> None:
+    network, card = load_network(folder)
+    nameless = card.model_dump(mode="json")
+    nameless["backbone"].pop("name")
+    (folder / "ssl_registry.json").write_text(json.dumps(nameless))
+    other = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3))
+    network.backbone.exported = lambda: other  # type: ignore[method-assign]
+    with pytest.raises(WeightsError, match="backbone unnamed"):
+        load_weights(network, folder, "encoder")
+    page = readme(card.model_copy(update={"run": {"origin": {"file": "a.pth", "notes": 3}}}))
+    assert "Brought in by ssl_registry from `a.pth`" in page and "Notes" not in page
+
+
+def test_a_network_that_looks_at_numbers_is_built_too(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = read.build_backbone
+
+    def looking(config: Any, channels: int) -> Any:
+        assert torch.linspace(0, 1, 3)[1].item() == 0.5  # there are none on the device "meta"
+        return build(config, channels)
+
+    monkeypatch.setattr(read, "build_backbone", looking)
+    network, _ = load_network(folder)
+    assert all(value.device.type == "cpu" for value in network.state_dict().values())
 
 
 def test_a_card_without_end_is_not_read(folder: Path) -> None:

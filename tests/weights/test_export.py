@@ -81,6 +81,18 @@ def test_data_of_the_pretraining_count_too(make: Any) -> None:
     assert licences.warnings_about(card, "CC-BY-NC-4.0") == []
 
 
+def test_the_licence_of_the_first_weights_counts_too(make: Any, tmp_path: Path) -> None:
+    earlier = {"licence": "CC-BY-NC-4.0", "pretraining": {"licence": None, "data": []}}
+    made = make("resnet18", record={"gray": True, "data": [BUSI], "pretraining": earlier})
+    card = read_card(made.folder)
+    assert licences.licences_before(card) == ["CC-BY-NC-4.0"]
+    (warning,) = licences.warnings_about(card, "MIT")
+    assert warning.startswith("the weights it started from (CC-BY-NC-4.0) may not be used")
+    export_weights(made.folder, "timm", tmp_path / "out", licence="CC-BY-NC-4.0")
+    page = (tmp_path / "out/README.md").read_text()
+    assert "- weights of others, licence CC-BY-NC-4.0" in page
+
+
 @pytest.mark.parametrize("data", ["busi", ["busi"], [{"name": "busi"}], [{**BUSI, "licence": 3}]])
 def test_a_damaged_list_of_data_is_told(make: Any, tmp_path: Path, data: Any) -> None:
     made = make("resnet18")

@@ -102,6 +102,7 @@ def test_an_encoder_gives_its_pyramid(make: Any, tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({"image_size": 1}, "takes no images of 1x1 px"),
+        ({"image_size": 10**6}, "the side is 2048 px at most"),
         ({"architecture": "x"}, "--architecture means nothing for torch-export"),
         ({"part": "network"}, "no segmentation network; fine-tune it first"),
     ],

@@ -53,6 +53,12 @@ def test_counts_are_not_taken_for_weights() -> None:
     assert report.mismatched == ("net.a 2 int64 for 2 float32",)
 
 
+def test_complex_numbers_are_not_taken_for_counts() -> None:
+    own = {"a": torch.zeros(2), "steps": torch.tensor(1)}
+    report = fit(own, {"a": torch.ones(2), "steps": torch.tensor(1j)}, "net").report
+    assert report.mismatched == ("net.steps scalar complex64 for scalar int64",)
+
+
 @pytest.mark.parametrize(("before", "after"), [(3, 1), (1, 3)])
 def test_an_adapted_stem_sees_gray_images_as_before(before: int, after: int) -> None:
     torch.manual_seed(0)

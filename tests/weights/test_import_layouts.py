@@ -346,6 +346,14 @@ def test_a_split_batch_norm_saved_in_training_is_averaged(tmp_path: Path) -> Non
     assert torch.equal(found.tensors["bn1.running_mean"], generated.bn1.running_mean[:64])
 
 
+def test_statistics_that_only_say_to_be_large_are_not_averaged() -> None:
+    given = {"conv1.weight": torch.ones(1), "layer1.0.shortcut.0.weight": torch.ones(1)}
+    endless = torch.zeros(1).expand(2**40)
+    own = {"bn1.running_mean": torch.zeros(64)}
+    found = adopt(ForeignFile({**given, "bn1.running_mean": endless}), "lightly", own)
+    assert found.tensors["bn1.running_mean"] is endless
+
+
 @pytest.mark.parity
 @pytest.mark.filterwarnings("ignore")
 def test_a_checkpoint_that_lightning_wrote(

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ssl_registry.errors import WeightsError
 from ssl_registry.nn.normalization import Normalize
+from ssl_registry.weights.card import MAX_IMAGE_SIZE
 from ssl_registry.weights.read import Weights, backbone_of, network_of
 from ssl_registry.weights.targets.contract import ENCODER_ONLY, ExportOptions, example, refuse
 
@@ -62,6 +63,8 @@ def recording(weights: Weights, options: ExportOptions, target: str) -> Recordin
     """
     refuse(options, target, "architecture")
     card, size = weights.card, options.image_size or weights.card.image_size
+    if size > MAX_IMAGE_SIZE:
+        raise WeightsError(f"{size} px are too many; the side is {MAX_IMAGE_SIZE} px at most")
     part = options.part or ("network" if card.content == "segmentation" else "encoder")
     normalize = Normalize(card.mean, card.std) if options.with_normalization else None
     if part == "network":
