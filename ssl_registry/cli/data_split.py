@@ -121,18 +121,11 @@ def _of_file(file: Path | None) -> list[str]:
 
 
 def _recipe(base: SplitConfig, options: Mapping[str, object]) -> list[str]:
-    """Overrides for the config's recipe `base` with the options laid over it.
+    """Overrides for the config's recipe `base` with the options laid over it."""
+    from ssl_registry.config.split import laid_over
 
-    The recipe may be the dataset's default, which a table with some keys of it would replace as
-    a whole: then a new seed would tear patients apart.
-    """
-    table = base.model_dump(include={"kind", "ratios", "seed", "group_by"})
-    if base.kind in ("official", "file"):
-        table["kind"] = "random"  # the options are about a draw
-    table |= options
-    if table["kind"] == "official" and "group_by" not in options:
-        table["group_by"] = "none"
     removed = [] if base.file is None else ["split.file="]
+    table = laid_over(base, options)
     return [*removed, *(f"split.{key}={json.dumps(value)}" for key, value in table.items())]
 
 

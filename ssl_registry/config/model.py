@@ -14,12 +14,13 @@ from pydantic import (
     Field,
     GetCoreSchemaHandler,
     ValidatorFunctionWrapHandler,
+    model_validator,
 )
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from ssl_registry import registry
-from ssl_registry.config.split import SplitConfig
+from ssl_registry.config.split import SplitConfig, laid_over
 from ssl_registry.config.strict import StrictModel
 from ssl_registry.errors import UserError
 
@@ -56,6 +57,16 @@ class DatasetConfig(ComponentConfig):
         allow_inf_nan=False,
         description="How much of a pre-training's epoch the dataset gets; see its `mixing`.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lay_split_over_default(cls, table: Any) -> Any:
+        """Take what a table `split` leaves out from the dataset's own recipe."""
+        changes = table.get("split") if isinstance(table, Mapping) else None
+        if not isinstance(changes, Mapping):
+            return table
+        base = cls.model_fields["split"].get_default(call_default_factory=True)
+        return {**table, "split": laid_over(base, changes) if changes else base}
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -54,3 +55,18 @@ class SplitConfig(StrictModel):
         """Whether the release's own division is wanted, where it has one."""
         undemanding = self.group_by == "none" and self.ratios == RATIOS
         return self.kind == "official" or (self.kind == "auto" and undemanding)
+
+
+def laid_over(base: SplitConfig, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The table of a recipe: what `changes` leave out is as in `base`, a dataset's own recipe.
+
+    So another seed does not tear patients apart. Changes of an official split, or one from a
+    file, are about a draw, unless they name the kind.
+    """
+    table = base.model_dump(include={"kind", "ratios", "seed", "group_by"})
+    if base.kind in ("official", "file"):
+        table["kind"] = "random"
+    table |= changes
+    if table["kind"] in ("official", "file") and "group_by" not in changes:
+        table["group_by"] = "none"
+    return table

@@ -36,3 +36,19 @@ def test_nothing_said_is_an_error_that_says_how_to_get_the_data() -> None:
     assert dataset.config.root is None
     with pytest.raises(DatasetNotFoundError, match=r"data download busi.*SSL_REGISTRY_DATA"):
         dataset.samples()
+
+
+def test_a_table_of_a_split_is_laid_over_the_dataset_s_own(tmp_path: Path) -> None:
+    def split(name: str, **changes: object) -> dict[str, object]:
+        dataset = create("dataset", name, root=tmp_path, split=changes)
+        chosen: dict[str, object] = dataset.config.split.model_dump(exclude={"file"})
+        return chosen
+
+    own = {"kind": "stratified", "ratios": (7, 1, 2), "seed": 42, "group_by": "group"}
+    assert split("bus_bra") == own
+    assert split("bus_bra", seed=7) == {**own, "seed": 7}
+    assert split("bus_bra", kind="random") == {**own, "kind": "random"}
+    # An official split is not drawn: what is said of a draw asks for one.
+    assert split("camus")["kind"] == "official"
+    assert split("camus", ratios=[9, 1, 0], group_by="group")["kind"] == "random"
+    assert split("bus_bra", kind="official")["group_by"] == "none"
