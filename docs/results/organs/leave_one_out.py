@@ -59,6 +59,13 @@ class LeaveOneOut:
             for k in NEIGHBOURS
         }
 
+    def pixel_scores(self) -> dict[str, ImageScores]:
+        """The same of the gray values themselves, each image standardised."""
+        pixels = torch.from_numpy(self.data.cache.images.reshape(len(self.labels), -1)).float()
+        pixels = (pixels - pixels.mean(1, keepdim=True)) / pixels.std(1, keepdim=True)
+        standard = (pixels - pixels.mean(dim=0)) / pixels.std(dim=0).clamp(min=1e-6)
+        return {f"k = {k}": self._score(standard, k) for k in NEIGHBOURS}
+
     def _score(self, features: Tensor, k: int) -> ImageScores:
         unit = F.normalize(features, dim=1)
         cosine = (unit @ unit.T).masked_fill(self._alike, -torch.inf)
@@ -68,6 +75,12 @@ class LeaveOneOut:
         votes.scatter_add_(1, labels[places], (nearest / TEMPERATURE).exp())
         _, balanced = class_scores(votes.argmax(dim=1).numpy() == self.labels, self.labels)
         return balanced
+
+
+def written(scores: ImageScores) -> str:
+    """The score with its 95 % interval."""
+    found = estimate(scores, seed=0)
+    return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
 
 
 def main(runs: list[Path]) -> None:
@@ -84,6 +97,8 @@ def main(runs: list[Path]) -> None:
         if task is None:
             size = card.image_size
             task = LeaveOneOut(load_data(config, size=size, channels=1, masks=False))
+            for name, scores in task.pixel_scores().items():
+                print(f"| pixels | {name} | {written(scores)} | | |")
         reader = Reader(Normalize(card.mean, card.std), execution)
         trunk = card_trunk(card, folder, 0)
         load_weights(trunk, folder, "encoder" if trunk.decoder is None else "encoder_decoder")
@@ -95,9 +110,7 @@ def main(runs: list[Path]) -> None:
         for name, scores in own.items():
             random = mean_scores([other[name] for other in others])
             cells = [scores, random, scores.minus(random)]
-            values = [estimate(cell, seed=0) for cell in cells]
-            written = [f"{v.value:.3f} [{v.low:.3f}, {v.high:.3f}]" for v in values]
-            print(f"| {run.name} | {name} | {' | '.join(written)} |", flush=True)
+            print(f"| {run.name} | {name} | {' | '.join(map(written, cells))} |", flush=True)
 
 
 if __name__ == "__main__":

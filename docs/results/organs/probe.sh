@@ -7,6 +7,7 @@ mkdir -p "$out"
 for run in "$@"; do
     for part in val test; do
         ssl-registry probe "$run" --data busi --kind knn --kind linear --part "$part" --json \
-            > "$out/$(basename "$run")-$part.json"
+            > "$out/part.json"
+        mv "$out/part.json" "$out/$(basename "$run")-$part.json"
     done
 done
