@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from ssl_registry import registry
 from ssl_registry.build import build_backbone, build_decoder
@@ -30,6 +32,9 @@ MAX_COMPONENT = 2**12
 """Longer settings of one component are not taken: a network could be built of them for hours."""
 
 _PARTS = ("backbone", "decoder", "head")
+
+MANY_TENSORS = 1000
+"""So many parameters more than ten times the tensors in the file end the building of a network."""
 
 _Module = TypeVar("_Module", bound=nn.Module)
 
@@ -231,7 +236,7 @@ def _built(
     """Build a module and fill its parts with the weights, which must fit exactly."""
     try:
         # A card may name a network of any size: on the device "meta" it takes no memory.
-        imagined = _imagined(build)
+        imagined = _imagined(build, 10 * len(weights.tensors) + MANY_TENSORS)
         if imagined is not None:
             for name, part in parts_of(imagined).items():
                 _check_fits(fit(part.state_dict(), weights.part(name), name), weights, name)
@@ -247,8 +252,20 @@ def _built(
     return module
 
 
-def _imagined(build: Callable[[], _Module]) -> _Module | None:
-    """The module on the device "meta"; None if it looks at numbers, which are none there."""
+def _imagined(build: Callable[[], _Module], most: int) -> _Module | None:
+    """The module on the device "meta"; None if it looks at numbers, which are none there.
+
+    A card may also ask for layers without end: it stops at so many parameters.
+    """
+    count, thread = 0, threading.get_ident()
+
+    def counted(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        nonlocal count
+        count += threading.get_ident() == thread
+        if count > most:
+            raise OverflowError(f"it has more than {most} parameters, the file far fewer")
+
+    hook = register_module_parameter_registration_hook(counted)
     try:
         with torch.device("meta"):
             return build()
@@ -256,6 +273,8 @@ def _imagined(build: Callable[[], _Module]) -> _Module | None:
         if "meta" not in str(error):
             raise
         return None
+    finally:
+        hook.remove()
 
 
 def _check_fits(found: Fit, weights: Weights, name: str) -> None:

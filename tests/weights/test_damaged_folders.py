@@ -202,6 +202,18 @@ def test_a_network_that_looks_at_numbers_is_built_too(
     assert all(value.device.type == "cpu" for value in network.state_dict().values())
 
 
+def test_a_card_of_layers_without_end_is_given_up_early(folder: Path) -> None:
+    card = json.loads((folder / "ssl_registry.json").read_text())
+    card["backbone"] = {
+        "name": "timm",
+        "model": "vit_tiny_patch16_224",
+        "options": {"depth": 10**6, "img_size": 32},
+    }
+    (folder / "ssl_registry.json").write_text(json.dumps(card))
+    with pytest.raises(WeightsError, match="parameters, the file far fewer"):
+        load_network(folder)
+
+
 def test_a_card_without_end_is_not_read(folder: Path) -> None:
     with (folder / "ssl_registry.json").open("ab") as file:
         file.write(b" " * MAX_CARD_BYTES)

@@ -80,10 +80,13 @@ def test_normalisation_and_size_are_chosen(make: Any, tmp_path: Path) -> None:
     made = make(ENCODER, DECODER, outputs=1)
     card = export(made, "torch-export", tmp_path / "out", with_normalization=True, image_size=50)
     assert card.image_size == 50
+    # The program normalises: whoever trusts the card must not do it again.
+    assert (card.mean, card.std) == ((0.0,), (1.0,))
+    source = read_card(made.folder)
     images = images_of(2, 1, 50)
     (logits,) = run_program(tmp_path / "out", images)
     with torch.inference_mode():
-        assert torch.equal(logits, made.module(Normalize(card.mean, card.std)(images)))
+        assert torch.equal(logits, made.module(Normalize(source.mean, source.std)(images)))
     config = json.loads((tmp_path / "out/config.json").read_text())
     assert (config["images"], config["image_size"]) == ("in [0, 1]", 50)
     assert "float32 [N, 1, 50, 50], in [0, 1]" in (tmp_path / "out/README.md").read_text()

@@ -81,7 +81,7 @@ def recording(weights: Weights, options: ExportOptions, target: str) -> Recordin
         names=names,
         example=example(card, size),
         checks=(example(card, size, 1), example(card, size, 3)),
-        card={**changed, "image_size": size},
+        card={**changed, "image_size": size, **normalization_left(weights, options)},
     )
     try:
         made.outputs(made.checks[0])
@@ -90,15 +90,22 @@ def recording(weights: Weights, options: ExportOptions, target: str) -> Recordin
     return made
 
 
+def normalization_left(weights: Weights, options: ExportOptions) -> dict[str, tuple[float, ...]]:
+    """What whoever uses the program has to apply to images in [0, 1]: nothing if it does it."""
+    card = weights.card
+    if options.with_normalization:
+        return {"mean": (0.0,) * card.channels, "std": (1.0,) * card.channels}
+    return {"mean": card.mean, "std": card.std}
+
+
 def described(weights: Weights, options: ExportOptions) -> dict[str, str]:
     """What travels inside the file: enough to use it, and to find the card again."""
-    card = weights.card
+    card, normalization = weights.card, normalization_left(weights, options)
     return {
         "made_by": "ssl_registry",
         "digest": card.digest,
         "licence": card.licence or "",
-        "mean": ",".join(map(repr, card.mean)),
-        "std": ",".join(map(repr, card.std)),
+        **{key: ",".join(map(repr, values)) for key, values in normalization.items()},
         "images": "in [0, 1]" if options.with_normalization else "normalised",
         "classes": ",".join(card.classes),
     }
