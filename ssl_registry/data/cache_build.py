@@ -58,11 +58,13 @@ def _claim(folder: Path, name: str) -> tuple[Path, FileLock | None]:
     part = folder.with_name(folder.name + PART)
     lock, told = FileLock(part / LOCK), False
     while not (folder / INDEX).is_file():
-        part.mkdir(parents=True, exist_ok=True)
         try:
+            part.mkdir(parents=True, exist_ok=True)
             taken = lock.take(wait=told)
-        except FileNotFoundError:
-            continue  # the other process has put its folder in place, or removed it
+        except (FileNotFoundError, FileExistsError):
+            if part.exists() and not part.is_dir():
+                raise
+            continue  # another process has put its folder in place, or removed it
         if taken and (folder / INDEX).is_file():
             remove_part(part, lock)
         elif taken:

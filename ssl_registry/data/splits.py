@@ -57,13 +57,14 @@ def make_split(
     """
     _check_ids(samples)
     divided = all(sample.split is not None for sample in samples)
-    if config.kind == "official" or (config.follows_release and divided):
+    official = config.kind == "official" or (config.follows_release and divided)
+    if official:
         split = _official(samples)
     elif config.file is not None:
         split = read_split(config.file, samples)
     else:
         split = _drawn(samples, config, clusters)
-    _check_parts(split, config)
+    _check_parts(split, config, drawn=not official and config.file is None)
     return {sample.id: split[sample.id] for sample in samples}
 
 
@@ -81,8 +82,7 @@ def _check_ids(samples: Sequence[Sample]) -> None:
         raise DataError(f"{len(repeated)} sample ids are not unique: {names(repeated)}")
 
 
-def _check_parts(split: Mapping[str, Part], config: SplitConfig) -> None:
-    drawn = config.kind in ("auto", "random", "stratified")
+def _check_parts(split: Mapping[str, Part], config: SplitConfig, *, drawn: bool) -> None:
     needed = [p for p, ratio in zip(PARTS, config.ratios, strict=True) if ratio and drawn]
     counts = Counter(split.values())
     for part in needed or ["train"]:
@@ -91,7 +91,7 @@ def _check_parts(split: Mapping[str, Part], config: SplitConfig) -> None:
             unit = {"group": "groups of samples", "duplicates": "clusters"}.get(
                 config.group_by, "samples"
             )
-            kind = "random" if config.kind == "auto" else config.kind
+            kind = config.kind if config.kind != "auto" else "random" if drawn else "official"
             raise DataError(
                 f"a {kind} split of {len(split)} samples leaves {part} empty ({sizes} for "
                 f"train/val/test): too few {unit} for its share; change split.ratios or the data"

@@ -285,6 +285,8 @@ def test_a_divided_release_is_followed_unless_something_else_is_asked_for() -> N
     assert make_split(divided, SplitConfig()) == official
     for asked in ({"ratios": (8, 1, 1)}, {"group_by": "group"}, {"kind": "random"}):
         assert make_split(divided, SplitConfig.model_validate(asked)) != official
+    without_val = [Sample(str(n), split="train" if n % 5 else "test") for n in range(20)]
+    assert set(make_split(without_val, SplitConfig()).values()) == {"train", "test"}
     partly = [*divided[:-1], Sample("39", group="19")]
     drawn = make_split(partly, SplitConfig(kind="random"))
     assert make_split(partly, SplitConfig()) == drawn
