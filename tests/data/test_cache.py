@@ -190,13 +190,13 @@ def test_shared_files_are_looked_at_once(toy: Toy, monkeypatch: pytest.MonkeyPat
     files = [sample.files for sample in toy.samples()]
     frames = [Sample(f"frame {n}", has_mask=True, files=files[n % 6]) for n in range(600)]
     looked: list[str] = []
-    stat = Path.stat
+    stat = os.stat
 
-    def counting(path: Path, **settings: bool) -> os.stat_result:
-        looked.append(str(path))
+    def counting(path: str, **settings: bool) -> os.stat_result:
+        looked.append(path)
         return stat(path, **settings)
 
-    monkeypatch.setattr(Path, "stat", counting)
+    monkeypatch.setattr(os, "stat", counting)
     before = cache_key(toy, frames, SETTINGS)
     monkeypatch.undo()
     assert sorted(looked) == sorted(str(file) for pair in files for file in pair)
