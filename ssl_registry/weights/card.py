@@ -89,6 +89,12 @@ class Card(StrictModel):
             raise ValueError("std must be positive")
         return self
 
+    @model_validator(mode="after")
+    def _segments_something(self) -> Self:
+        if self.content == "segmentation" and not self.classes:
+            raise ValueError("a segmentation network needs classes")
+        return self
+
 
 def read_card(folder: Path) -> Card:
     """Read the card of an exchange folder, without its tensors.
