@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,18 +79,15 @@ def _quantities(table: pd.DataFrame) -> Iterator[tuple[str, ...]]:
 
 
 def _lost(table: pd.DataFrame) -> Iterator[str]:
+    from ssl_registry.data.choice import some
+
     for column in map(str, table):
         if column.startswith("lost/"):
             name, _, size = column.removeprefix("lost/").rpartition("@")
             lost = table.loc[table[column].fillna(False).astype(bool), "id"].tolist()
             total = int(table[column].notna().sum())
-            which = f": {_some(lost)}" if lost else ""
+            which = f": {some(lost)}" if lost else ""
             yield f"at {size} px, {len(lost)} of {total} masks of {name} have no pixel left{which}"
-
-
-def _some(names: Sequence[str], limit: int = 5) -> str:
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more
 
 
 @click.command(

@@ -13,6 +13,12 @@ from ssl_registry.interfaces.dataset import Sample
 from ssl_registry.registry import suggest
 
 
+def some(names: Sequence[str], limit: int = 5) -> str:
+    """The first few names and how many more there are, for a message."""
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
+
+
 def choose_samples(
     samples: Sequence[Sample],
     count: int,

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl_registry.config.split import PARTS, Part
+from ssl_registry.data.choice import some
 from ssl_registry.data.duplicates import DuplicatePair, find_duplicates
 from ssl_registry.data.similarity import Keep, Places
 from ssl_registry.data.thumbnails import (
@@ -93,14 +94,14 @@ class LeakReport:
                 named = [str(surest[name]) for name in ids]
                 found.append(
                     f"{self.dataset}: {len(ids)} of {self.sizes[part]} {part} images have "
-                    f"near-duplicates among the training images: {_some(named, limit)}; "
+                    f"near-duplicates among the training images: {some(named, limit)}; "
                     'set split.group_by = "duplicates" to keep them together'
                 )
             shared = self.groups.get(part, ())
             if shared:
                 found.append(
                     f"{self.dataset}: {len(shared)} groups (patients, recordings) have images in "
-                    f"train and in {part}: {_some(shared, limit)}; "
+                    f"train and in {part}: {some(shared, limit)}; "
                     'set split.group_by = "group" to keep them together'
                 )
         return found
@@ -195,8 +196,3 @@ def _shared_groups(samples: Sequence[Sample], parts: Sequence[Part]) -> dict[Par
         part: tuple(group for group in groups[part] if group in groups["train"])
         for part in PARTS[1:]
     }
-
-
-def _some(names: Sequence[str], limit: int) -> str:
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more

@@ -71,6 +71,13 @@ def read_checked_mask(dataset: Dataset, sample: Sample, image: Image) -> Mask:
     return mask
 
 
+def class_planes(mask: Mask, classes: int) -> list[Mask]:
+    """One plane of 0 and 1 per class, of a mask as a dataset gives it."""
+    if mask.ndim == 3:
+        return list(mask)
+    return [(mask == number).astype(np.uint8) for number in range(1, classes + 1)]
+
+
 def _read(read: Callable[[Sample], _Array], sample: Sample) -> _Array:
     try:
         return read(sample)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ssl_registry.data.reading import read_image, read_mask
+from ssl_registry.data.reading import class_planes, read_image, read_mask
 from ssl_registry.data.resize import shrink_mask
 from ssl_registry.errors import DataError
 from ssl_registry.interfaces.dataset import Dataset, Image, Mask, Sample
@@ -83,7 +83,7 @@ def _of_image(image: Image) -> Row:
 
 def _of_mask(mask: Mask, classes: Sequence[str], sizes: Sequence[int]) -> Row:
     row: Row = {}
-    planes = mask if mask.ndim == 3 else [mask == value for value in range(1, len(classes) + 1)]
+    planes = class_planes(mask, len(classes))
     small = {size: shrink_mask(mask, size, len(classes)) for size in sizes}
     for number, (name, plane) in enumerate(zip(classes, planes, strict=True)):
         area = float(np.asarray(plane, bool).mean())

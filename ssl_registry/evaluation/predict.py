@@ -14,12 +14,13 @@ from PIL import Image as PillowImage
 
 from ssl_registry.config.training import TrainingConfig
 from ssl_registry.data.pictures import read_luma, read_rgb
+from ssl_registry.data.reading import class_planes
 from ssl_registry.data.resize import shrink_image
 from ssl_registry.errors import DataError, WeightsError
 from ssl_registry.evaluation.predictor import BATCH, Predictor, numbered
 from ssl_registry.evaluation.segment import predicted_mask, resize_probabilities
 from ssl_registry.files import beside, write_text
-from ssl_registry.interfaces.dataset import Image, Mask
+from ssl_registry.interfaces.dataset import Image
 from ssl_registry.nn.normalization import Normalize
 from ssl_registry.progress import track
 from ssl_registry.report.contours import overlay_classes
@@ -114,16 +115,9 @@ def _segment(
         mask_file, overlay_file = _files(file, out)
         shown = numbered(mask)
         _write(shown if len(card.classes) > 1 else shown * 255, mask_file)
-        planes = _planes(mask, len(card.classes))
+        planes = class_planes(mask, len(card.classes))
         _write(overlay_classes(image, planes), overlay_file)
         yield _Result(file, mask_file, size, tuple(int(plane.sum()) for plane in planes))
-
-
-def _planes(mask: Mask, classes: int) -> list[Mask]:
-    """One plane of 0 and 1 per class."""
-    if mask.ndim == 3:
-        return list(mask)
-    return [(mask == number).astype(np.uint8) for number in range(1, classes + 1)]
 
 
 def _areas(results: Sequence[_Result], card: Card) -> str:

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
-from ssl_registry.data.reading import read_image, read_mask
+from ssl_registry.data.reading import class_planes, read_image, read_mask
 from ssl_registry.interfaces.dataset import Dataset, Sample
 from ssl_registry.report.colors import PREDICTIONS, TRUTH
-from ssl_registry.report.contours import overlay, to_rgb
+from ssl_registry.report.contours import overlay_classes, to_rgb
 
 COLORS: Final = (TRUTH, *PREDICTIONS)
 """Outline of the first class, the second, ..."""
@@ -49,13 +49,7 @@ def sheet_item(dataset: Dataset, sample: Sample) -> SheetItem:
     """
     image = read_image(dataset, sample)
     mask = read_mask(dataset, sample) if sample.has_mask else None
-    classes = range(1, len(dataset.info.classes) + 1)
-    if mask is None:
-        planes: list[NDArray[np.uint8]] = []
-    elif mask.ndim == 3:
-        planes = list(mask)
-    else:
-        planes = [(mask == value).astype(np.uint8) for value in classes]
+    planes = [] if mask is None else class_planes(mask, len(dataset.info.classes))
     size = f"{image.shape[1]} x {image.shape[0]}"
     caption = (sample.id, size if sample.label is None else f"{sample.label}, {size}")
     return SheetItem(image, planes, caption)
@@ -113,15 +107,12 @@ def _drawn(item: SheetItem, side: int) -> PillowImage.Image:
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     picture = PillowImage.fromarray(to_rgb(item.image))
     picture = picture.resize(size, PillowImage.Resampling.LANCZOS)
-    # The first class is drawn last: where two share a border, the inner one comes first.
-    for number, mask in reversed(list(enumerate(item.masks))):
+    shown = []
+    for mask in item.masks:
         plane = PillowImage.fromarray((np.asarray(mask) > 0).astype(np.uint8) * 255)
-        shown = np.asarray(plane.resize(size, PillowImage.Resampling.BOX)) > 127
-        drawn = overlay(
-            np.asarray(picture), shown.astype(np.uint8), COLORS[number % len(COLORS)], 1.5
-        )
-        picture = PillowImage.fromarray(drawn)
-    return picture
+        small = np.asarray(plane.resize(size, PillowImage.Resampling.BOX)) > 127
+        shown.append(small.astype(np.uint8))
+    return PillowImage.fromarray(overlay_classes(np.asarray(picture), shown, COLORS, 1.5))
 
 
 def _fitting(line: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:

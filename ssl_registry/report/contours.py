@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl_registry.report.colors import PREDICTIONS, prediction_color
+from ssl_registry.report.colors import PREDICTIONS
 
 Image = NDArray[np.uint8]
 Mask = NDArray[np.uint8]
@@ -81,19 +81,27 @@ def overlay(
     return result
 
 
-def overlay_classes(image: Image, masks: Sequence[Mask]) -> Image:
+def overlay_classes(
+    image: Image,
+    masks: Sequence[Mask],
+    colors: Sequence[str] = PREDICTIONS,
+    width: float | None = None,
+) -> Image:
     """Draw the outlines of several masks over an image, each class in its own colour.
 
     Args:
         image: uint8 `[H, W]` (gray) or `[H, W, 3]` (RGB).
-        masks: By class, uint8 `[H, W]`; the first is drawn last, above the others.
+        masks: By class, uint8 `[H, W]`; the first is drawn last: where two share a border, the
+            inner one comes first.
+        colors: Of the classes, in turn.
+        width: Of the line; see `overlay`.
 
     Returns:
         uint8 `[H, W, 3]`, a new array.
     """
     drawn = to_rgb(image).copy()
     for number, mask in reversed(list(enumerate(masks))):
-        drawn = overlay(drawn, mask, prediction_color(number))
+        drawn = overlay(drawn, mask, colors[number % len(colors)], width)
     return drawn
 
 

@@ -14,7 +14,6 @@ from ssl_registry.errors import WeightsError
 from ssl_registry.files import write_json
 from ssl_registry.weights.card import TENSORS
 from ssl_registry.weights.read import Weights, backbone_of
-from ssl_registry.weights.rename import Rename, renamed
 from ssl_registry.weights.targets.contract import (
     ENCODER_ONLY,
     Exported,
@@ -39,9 +38,6 @@ NETWORKS = (
     "wide_resnet101_2",
 )
 """The networks that timm and torchvision have in common, under the same names."""
-
-RULES: tuple[Rename, ...] = ()
-"""How timm's names of their tensors become torchvision's: they are the same."""
 
 USAGE = """\
 import torch
@@ -72,7 +68,7 @@ def export(weights: Weights, folder: Path, options: ExportOptions) -> Exported:
             f"torchvision has no {name!r} like this one, only {', '.join(NETWORKS)} with their "
             "default settings; export it to timm"
         )
-    tensors = renamed(weights.part("backbone"), RULES)
+    tensors = weights.part("backbone")  # timm's names are torchvision's
     check_exportable(tensors)
     save_tensors(folder / TENSORS, tensors, METADATA)
     images = example(weights.card)
