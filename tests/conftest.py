@@ -16,9 +16,12 @@ REQUIRE_VARIABLE = "SSL_REGISTRY_REQUIRE_DATA"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Take Ctrl-C also where a script runs the tests in the background, ignoring it."""
+    """Take Ctrl-C also where a script runs the tests in the background; share the cores."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if workers > 1:  # torch is not imported yet; each of several workers would take all cores
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Command groups: one that imports its commands late, and one with a default command."""
+"""Command groups: with commands that are imported late, with a default command, or both."""
 
 from __future__ import annotations
 
@@ -50,8 +50,28 @@ class DefaultGroup(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put the default command in front unless a command or help is asked for."""
         plain = [arg for arg in args if not arg.startswith("-")]
-        names_command = bool(plain) and plain[0] in self.commands
+        names_command = bool(plain) and plain[0] in self.list_commands(ctx)
         wants_help = not plain and any(arg in self.get_help_option_names(ctx) for arg in args)
         if not names_command and not wants_help:
+            args = [self.default, *args]
+        return super().parse_args(ctx, args)
+
+
+class LazyDefaultGroup(LazyGroup):
+    """Imports its commands late, and goes on with the command `default` where none is named.
+
+    Other than in a `DefaultGroup`, a word that is no command is a mistake, and a near one is
+    suggested.
+    """
+
+    def __init__(self, *args: Any, default: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.default = default
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put the default command in front unless a command or help is asked for."""
+        plain = any(not arg.startswith("-") for arg in args)
+        wants_help = any(arg in self.get_help_option_names(ctx) for arg in args)
+        if not plain and not wants_help:
             args = [self.default, *args]
         return super().parse_args(ctx, args)

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 from pydantic import BaseModel, Field, SerializeAsAny
 
-from ssl_registry.cli import plugins as plugins_module
+from ssl_registry.cli import plugins_list
 from ssl_registry.cli.runner import runner
 from ssl_registry.cli.settings import settings
 from ssl_registry.cli.text import align
@@ -34,7 +34,7 @@ def test_plugins_list_is_aligned_and_complete(monkeypatch: pytest.MonkeyPatch) -
         PluginRecord("third", "o", "dist", "1", "disabled", "named in SSL_REGISTRY_DISABLE"),
         PluginRecord("watch", "p", "dist", "1", "ok"),
     )
-    monkeypatch.setattr(plugins_module, "installed", lambda: records)
+    monkeypatch.setattr(plugins_list, "installed", lambda: records)
     assert invoke("plugins", "list").stdout == (
         "PLUGIN  DISTRIBUTION  VERSION  STATUS    COMPONENTS OR REASON\n"
         "one     dist          1.0      ok        task a, b\n"
@@ -43,7 +43,7 @@ def test_plugins_list_is_aligned_and_complete(monkeypatch: pytest.MonkeyPatch) -
         "watch   dist          1        ok        -\n"
     )
     assert invoke("plugins").stdout == invoke("plugins", "list").stdout
-    monkeypatch.setattr(plugins_module, "installed", lambda: ())
+    monkeypatch.setattr(plugins_list, "installed", lambda: ())
     assert invoke("plugins", "list").stdout == "no plugins are installed\n"
 
 
