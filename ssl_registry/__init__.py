@@ -71,8 +71,8 @@ if TYPE_CHECKING:
     from ssl_registry.spec import API_VERSION as API_VERSION
     from ssl_registry.spec import Component as Component
     from ssl_registry.spec import hookimpl as hookimpl
-    from ssl_registry.weights.read import load_backbone as load_backbone
-    from ssl_registry.weights.read import load_network as load_network
+    from ssl_registry.weights.networks import load_backbone as load_backbone
+    from ssl_registry.weights.networks import load_network as load_network
     from ssl_registry.weights.read import load_weights as load_weights
 
 _HOME = {
@@ -119,7 +119,8 @@ _HOME = {
     "nn.trunk": ("Trunk",),
     "registry": ("components",),
     "spec": ("API_VERSION", "Component", "hookimpl"),
-    "weights.read": ("load_backbone", "load_network", "load_weights"),
+    "weights.networks": ("load_backbone", "load_network"),
+    "weights.read": ("load_weights",),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 

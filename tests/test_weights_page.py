@@ -24,7 +24,7 @@ from ssl_registry.data.pictures import read_luma
 from ssl_registry.data.resize import shrink_image
 from ssl_registry.nn import SegmentationNetwork, Trunk
 from ssl_registry.nn.normalization import Normalize
-from ssl_registry.weights.read import load_backbone
+from ssl_registry.weights.networks import load_backbone
 from ssl_registry.weights.write import write_network, write_trunk
 
 DOCS = Path(__file__).parents[1] / "docs"

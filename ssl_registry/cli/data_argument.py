@@ -118,14 +118,23 @@ def _tables(word: str) -> list[tuple[str, dict[str, Any]]]:
     """Where each dataset that `word` stands for is described, and its table."""
     if word.endswith(CONFIG_SUFFIX):
         return _of_file(Path(word))
+    table = data_table(word)
+    return [(f"dataset {table['name']!r}", table)]
+
+
+def data_table(word: str) -> dict[str, Any]:
+    """The table of the dataset that `NAME` or `NAME=ROOT` stands for.
+
+    Raises:
+        ConfigError: Nothing follows the `=`.
+    """
     name, equals, root = word.partition("=")
     if equals and not root:
         from ssl_registry.errors import ConfigError
 
         # Such as busi=$FOLDER with a variable that is not set: it would mean the current folder.
         raise ConfigError(f"{word} names no folder after the =; write {name}=. for this folder")
-    table = {"name": name, "root": root} if equals else {"name": name}
-    return [(f"dataset {name!r}", table)]
+    return {"name": name, "root": root} if equals else {"name": name}
 
 
 def _of_file(path: Path) -> list[tuple[str, dict[str, Any]]]:

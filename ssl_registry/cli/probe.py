@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ssl_registry.cli.data_argument import data_table
 from ssl_registry.cli.options import device_option, overrides_option
 from ssl_registry.cli.text import align, verbatim
 
@@ -109,8 +110,7 @@ def _configs(
         raise click.UsageError("give either a FILE with [[probes]] or --data, not both")
     tables: Any
     if data is not None:
-        name, _, root = data.partition("=")
-        dataset = {"name": name, **({"root": root} if root else {})}
+        dataset = data_table(data)
         tables = [{"kind": kind, "data": dataset} for kind in dict.fromkeys(kinds) or ("knn",)]
     else:
         if kinds:

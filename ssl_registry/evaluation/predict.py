@@ -27,7 +27,7 @@ from ssl_registry.report.contours import overlay_classes
 from ssl_registry.training.device import choose_execution
 from ssl_registry.training.run_folder import check_possible, check_writable
 from ssl_registry.weights.card import Card
-from ssl_registry.weights.read import load_network
+from ssl_registry.weights.networks import load_network
 
 AREAS = "areas.csv"
 PIXELS = 2**22

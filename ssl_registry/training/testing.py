@@ -26,7 +26,7 @@ from ssl_registry.nn.segmentation import SegmentationNetwork
 from ssl_registry.training.device import Execution, choose_execution
 from ssl_registry.training.run import Run
 from ssl_registry.training.run_folder import RunFolder
-from ssl_registry.weights.read import load_network
+from ssl_registry.weights.networks import load_network
 
 GALLERY = 9
 """Test images in a report's gallery."""

@@ -13,7 +13,8 @@ from ssl_registry.errors import UserError
 from ssl_registry.files import read_json
 from ssl_registry.weights.card import TENSORS, Card, read_card
 from ssl_registry.weights.licences import data_used, warnings_about
-from ssl_registry.weights.read import Weights, network_of, trunk_of
+from ssl_registry.weights.networks import network_of, trunk_of
+from ssl_registry.weights.read import Weights
 from ssl_registry.weights.tensors import check_exportable, content_digest, file_digest
 from ssl_registry.weights.write import library_config
 

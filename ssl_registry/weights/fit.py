@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from torch import Tensor
+from torch import Tensor, nn
 
 SHOWN = 3
 """So many names of each kind are written out."""
@@ -122,6 +122,12 @@ def joined(reports: Sequence[LoadReport]) -> LoadReport:
         adapted=entries("adapted"),
         allowed=entries("allowed"),
     )
+
+
+def put(part: nn.Module, found: Fit) -> None:
+    """Load tensors that fit; what was allowed to be missing keeps its values."""
+    kept = part.state_dict()
+    part.load_state_dict({name: found.tensors.get(name, value) for name, value in kept.items()})
 
 
 def _fitted(given: Tensor, own: Tensor, adapt_stem: bool) -> tuple[Tensor, str] | None:

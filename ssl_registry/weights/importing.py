@@ -16,7 +16,7 @@ from ssl_registry.errors import WeightsError
 from ssl_registry.interfaces.backbone import Backbone
 from ssl_registry.provenance import components_used, resolved
 from ssl_registry.weights.card import Card
-from ssl_registry.weights.fit import Fit, LoadReport, fit
+from ssl_registry.weights.fit import Fit, LoadReport, fit, put
 from ssl_registry.weights.foreign_file import ForeignFile, read_foreign
 from ssl_registry.weights.layouts import (
     COUNTERS,
@@ -27,7 +27,6 @@ from ssl_registry.weights.layouts import (
     recognised,
     unwrapped,
 )
-from ssl_registry.weights.read import put
 from ssl_registry.weights.rename import Rename, renamed
 from ssl_registry.weights.tensors import file_digest
 from ssl_registry.weights.write import write_encoder

@@ -23,7 +23,7 @@ from ssl_registry.cli.runner import runner
 from ssl_registry.cli.weights import weights
 from ssl_registry.cli.weights_import import SOURCES
 from ssl_registry.weights import layouts
-from ssl_registry.weights.read import load_backbone
+from ssl_registry.weights.networks import load_backbone
 
 PAGE = Path(__file__).parents[2] / "docs/weights.md"
 CALL = "from ssl_registry.cli import main; main()"

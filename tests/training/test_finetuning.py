@@ -26,7 +26,8 @@ from ssl_registry.training.run import Run
 from ssl_registry.training.run_folder import RunFolder
 from ssl_registry.training.schedule import Schedule
 from ssl_registry.training.testing import load_labelled, masked_places, predictor_of, score
-from ssl_registry.weights.read import load_network, read_card
+from ssl_registry.weights.networks import load_network
+from ssl_registry.weights.read import read_card
 from ssl_registry.weights.tensors import owned
 from ssl_registry.weights.write import parts_state
 

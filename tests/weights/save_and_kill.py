@@ -17,7 +17,8 @@ import torch
 from ssl_registry.build import build_backbone
 from ssl_registry.config.pretrain import PretrainConfig
 from ssl_registry.nn import Trunk
-from ssl_registry.weights.read import load_backbone, read_weights
+from ssl_registry.weights.networks import load_backbone
+from ssl_registry.weights.read import read_weights
 from ssl_registry.weights.write import write_trunk
 
 folder, kills = Path(sys.argv[1]), int(sys.argv[2])

@@ -16,9 +16,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ssl_registry.errors import UserError, WeightsError
-from ssl_registry.weights import read
+from ssl_registry.weights import networks
 from ssl_registry.weights.card import MAX_CARD_BYTES
-from ssl_registry.weights.read import load_network, load_weights, read_weights
+from ssl_registry.weights.networks import load_network
+from ssl_registry.weights.read import load_weights, read_weights
 from ssl_registry.weights.readme import readme
 from ssl_registry.weights.tensors import check_exportable, content_digest, file_digest
 
@@ -191,13 +192,13 @@ def test_a_card_without_names_is_told(folder: Path) -> None:
 def test_a_network_that_looks_at_numbers_is_built_too(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    build = read.build_backbone
+    build = networks.build_backbone
 
     def looking(config: Any, channels: int) -> Any:
         assert torch.linspace(0, 1, 3)[1].item() == 0.5  # there are none on the device "meta"
         return build(config, channels)
 
-    monkeypatch.setattr(read, "build_backbone", looking)
+    monkeypatch.setattr(networks, "build_backbone", looking)
     network, _ = load_network(folder)
     assert all(value.device.type == "cpu" for value in network.state_dict().values())
 

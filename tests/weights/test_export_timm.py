@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from ssl_registry.errors import WeightsError
 from ssl_registry.weights.export import export_weights
-from ssl_registry.weights.read import load_backbone
+from ssl_registry.weights.networks import load_backbone
 from ssl_registry.weights.targets.contract import ExportOptions
 
 VIT = {"name": "timm", "model": "vit_tiny_patch16_224", "options": {"img_size": 64}}

@@ -22,7 +22,7 @@ from ssl_registry.errors import WeightsError
 from ssl_registry.weights import hub
 from ssl_registry.weights.fit import fit
 from ssl_registry.weights.importing import Origin, fresh_backbone, write_imported
-from ssl_registry.weights.read import load_backbone
+from ssl_registry.weights.networks import load_backbone
 from ssl_registry.weights.tensors import file_digest
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -21,7 +21,7 @@ from ssl_registry.errors import UserError, WeightsError
 from ssl_registry.weights.foreign_file import read_foreign
 from ssl_registry.weights.importing import import_file
 from ssl_registry.weights.layouts import Source
-from ssl_registry.weights.read import load_backbone
+from ssl_registry.weights.networks import load_backbone
 
 CONFIG = validate(
     ImportConfig, {"backbone": {"name": "unet_encoder", "widths": [4, 8]}, "channels": 1}, "test"

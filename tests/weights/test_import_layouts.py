@@ -23,7 +23,7 @@ from ssl_registry.weights.card import Card
 from ssl_registry.weights.foreign_file import ForeignFile
 from ssl_registry.weights.importing import adopt, import_file
 from ssl_registry.weights.layouts import LAYOUTS, SOURCES, Source
-from ssl_registry.weights.read import load_backbone
+from ssl_registry.weights.networks import load_backbone
 from ssl_registry.weights.tensors import file_digest
 
 Module = TypeVar("Module", bound=nn.Module)

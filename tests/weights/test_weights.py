@@ -22,12 +22,8 @@ from ssl_registry.config.load import apply_overrides, validate
 from ssl_registry.config.pretrain import PretrainConfig
 from ssl_registry.errors import WeightsError
 from ssl_registry.nn import SegmentationNetwork, Trunk
-from ssl_registry.weights.read import (
-    load_backbone,
-    load_network,
-    load_weights,
-    read_weights,
-)
+from ssl_registry.weights.networks import load_backbone, load_network
+from ssl_registry.weights.read import load_weights, read_weights
 from ssl_registry.weights.write import write_network, write_trunk
 
 RECORD = {"id": "0123456789ab", "gray": True, "data": [{

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from ssl_registry.errors import WeightsError
 from ssl_registry.nn.normalization import Normalize
 from ssl_registry.weights.card import MAX_IMAGE_SIZE
-from ssl_registry.weights.read import Weights, backbone_of, network_of
+from ssl_registry.weights.networks import backbone_of, network_of
+from ssl_registry.weights.read import Weights
 from ssl_registry.weights.targets.contract import ENCODER_ONLY, ExportOptions, example, refuse
 
 

@@ -14,7 +14,8 @@ from ssl_registry.errors import WeightsError
 from ssl_registry.files import write_json
 from ssl_registry.interfaces.backbone import Backbone
 from ssl_registry.weights.card import TENSORS, Card
-from ssl_registry.weights.read import Weights, backbone_of, network_of
+from ssl_registry.weights.networks import backbone_of, network_of
+from ssl_registry.weights.read import Weights
 from ssl_registry.weights.rename import Rename, prefixed, renamed
 from ssl_registry.weights.targets.contract import (
     ENCODER_ONLY,

@@ -13,7 +13,8 @@ from torch import nn
 from ssl_registry.errors import WeightsError
 from ssl_registry.files import write_json
 from ssl_registry.weights.card import TENSORS
-from ssl_registry.weights.read import Weights, backbone_of
+from ssl_registry.weights.networks import backbone_of
+from ssl_registry.weights.read import Weights
 from ssl_registry.weights.targets.contract import (
     ENCODER_ONLY,
     Exported,
