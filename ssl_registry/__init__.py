@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from ssl_registry.config.pretrain import PretrainConfig as PretrainConfig
     from ssl_registry.config.split import SplitConfig as SplitConfig
     from ssl_registry.config.strict import StrictModel as StrictModel
+    from ssl_registry.data.picture_dataset import PictureDataset as PictureDataset
+    from ssl_registry.data.pictures import UNREADABLE as UNREADABLE
     from ssl_registry.data.pictures import picture_size as picture_size
     from ssl_registry.data.pictures import read_binary_mask as read_binary_mask
     from ssl_registry.data.pictures import read_luma as read_luma
@@ -56,6 +58,9 @@ if TYPE_CHECKING:
     from ssl_registry.interfaces.dataset import Release as Release
     from ssl_registry.interfaces.dataset import Sample as Sample
     from ssl_registry.interfaces.decoder import Decoder as Decoder
+    from ssl_registry.interfaces.executor import Executor as Executor
+    from ssl_registry.interfaces.executor import Outcome as Outcome
+    from ssl_registry.interfaces.executor import Work as Work
     from ssl_registry.interfaces.method import Method as Method
     from ssl_registry.interfaces.method import MethodContext as MethodContext
     from ssl_registry.interfaces.method import PretrainBatch as PretrainBatch
@@ -84,7 +89,8 @@ _HOME = {
     "config.pretrain": ("PretrainConfig",),
     "config.split": ("SplitConfig",),
     "config.strict": ("StrictModel",),
-    "data.pictures": ("picture_size", "read_binary_mask", "read_luma", "read_rgb"),
+    "data.picture_dataset": ("PictureDataset",),
+    "data.pictures": ("UNREADABLE", "picture_size", "read_binary_mask", "read_luma", "read_rgb"),
     "discovery": ("PluginRecord", "plugins"),
     "errors": (
         "ComponentClashError",
@@ -112,6 +118,7 @@ _HOME = {
         "Sample",
     ),
     "interfaces.decoder": ("Decoder",),
+    "interfaces.executor": ("Executor", "Outcome", "Work"),
     "interfaces.method": ("Method", "MethodContext", "PretrainBatch"),
     "interfaces.task": ("SegmentationBatch", "Task", "TaskContext"),
     "interfaces.training": ("ParameterGroup", "StepOutput", "decay_groups"),

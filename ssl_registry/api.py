@@ -21,6 +21,7 @@ def pretrain(
     out: Path | str | None = None,
     *,
     resume: bool = False,
+    observers: Sequence[object] = (),
 ) -> Path:
     """Pre-train a backbone, or a backbone and decoder, without labels.
 
@@ -28,6 +29,9 @@ def pretrain(
         config: A config, or the table a config file would hold.
         out: Folder of the run; default `runs/pretrain-<id>`.
         resume: Go on with an unfinished run in that folder.
+        observers: Objects that watch the run, with methods named as the observer hooks of
+            plugins (`run_started`, `epoch_ended`, `pictures_made`, `run_finished`); see
+            docs/plugins.md. One that raises is reported and left out, and never stops the run.
 
     Returns:
         The run's folder: `weights/` holds the exchange folder, `report.html` the report.
@@ -38,7 +42,7 @@ def pretrain(
     from ssl_registry.training.pretrain import run_pretraining
 
     checked = _checked(PretrainConfig, config)
-    return run_pretraining(checked, _path(out), resume=resume)
+    return run_pretraining(checked, _path(out), resume=resume, observers=observers)
 
 
 def finetune(
@@ -46,6 +50,7 @@ def finetune(
     out: Path | str | None = None,
     *,
     resume: bool = False,
+    observers: Sequence[object] = (),
 ) -> Path:
     """Fine-tune a segmentation network on labelled images and test it.
 
@@ -53,6 +58,9 @@ def finetune(
         config: A config, or the table a config file would hold.
         out: Folder of the run; default `runs/finetune-<id>`.
         resume: Go on with an unfinished run in that folder.
+        observers: Objects that watch the run, with methods named as the observer hooks of
+            plugins (`run_started`, `epoch_ended`, `pictures_made`, `run_finished`); see
+            docs/plugins.md. One that raises is reported and left out, and never stops the run.
 
     Returns:
         The run's folder: `metrics.csv` holds a row per test image, `summary.json` the
@@ -64,7 +72,7 @@ def finetune(
     from ssl_registry.training.finetune import run_finetuning
 
     checked = _checked(FinetuneConfig, config)
-    return run_finetuning(checked, _path(out), resume=resume)
+    return run_finetuning(checked, _path(out), resume=resume, observers=observers)
 
 
 def evaluate(run: Path | str, *, device: str = "auto") -> dict[str, float]:

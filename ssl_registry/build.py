@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssl_registry import registry
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from ssl_registry.interfaces.backbone import Backbone
     from ssl_registry.interfaces.dataset import Dataset
     from ssl_registry.interfaces.decoder import Decoder
+    from ssl_registry.interfaces.executor import Executor
     from ssl_registry.interfaces.method import Method, MethodContext
     from ssl_registry.interfaces.task import Task, TaskContext
     from ssl_registry.nn.segmentation import SegmentationNetwork
@@ -27,6 +29,7 @@ BUILD_ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "augmentation": ("image_size", "channels"),
     "dataset": (),
     "task": ("network", "context"),
+    "executor": ("logs",),
 }
 """What a component is built from besides its config; no config field may bear such a name."""
 
@@ -36,9 +39,10 @@ def create(kind: str, name: str, /, **settings: Any) -> Any:
 
     Settings are the fields of its config and the arguments of its kind: `trunk` and `context`
     for a method, `in_channels` for a backbone, `channels` and `reductions` for a decoder,
-    `image_size` and `channels` for an augmentation, `network` and `context` for a task.
+    `image_size` and `channels` for an augmentation, `network` and `context` for a task, `logs` for
+    an executor.
 
-    Example:
+    Examples:
         >>> backbone = create("backbone", "resnet18", in_channels=1)
 
     Raises:
@@ -49,6 +53,14 @@ def create(kind: str, name: str, /, **settings: Any) -> Any:
         raise ConfigError("an experiment is data and cannot be created; run it with the runner")
     if kind == "preset":
         raise ConfigError("a preset is data and cannot be created; name it as `preset` in a config")
+    if kind == "study":
+        raise ConfigError(
+            "a study is data and cannot be created; run it with `ssl-registry study run`"
+        )
+    if kind == "published":
+        raise ConfigError(
+            "published figures are data and cannot be created; name them as `published` in a study"
+        )
     model = registry.config_model(kind, name)
     needed = BUILD_ARGUMENTS[kind]
     missing = [argument for argument in needed if argument not in settings]
@@ -95,6 +107,12 @@ def build_method(config: ComponentConfig, trunk: Trunk, context: MethodContext) 
         trunk=trunk, config=config, context=context
     )
     return method
+
+
+def build_executor(config: ComponentConfig, logs: Path) -> Executor:
+    """Build an executor whose workers write what they print into the folder `logs`."""
+    executor: Executor = registry.factory("executor", config.name)(config=config, logs=logs)
+    return executor
 
 
 def build_task(config: ComponentConfig, network: SegmentationNetwork, context: TaskContext) -> Task:

@@ -43,6 +43,10 @@ class RunError(UserError):
     """A run folder cannot be used: taken, not writable, or of another configuration."""
 
 
+class RunBusyError(RunError):
+    """A run folder is being worked in by another process."""
+
+
 class WeightsError(UserError):
     """Weights cannot be read, or do not fit the network they are meant for."""
 

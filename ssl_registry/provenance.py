@@ -19,7 +19,7 @@ from ssl_registry.config.run import RunConfig
 
 HOW_NOT_WHAT: Mapping[str, frozenset[str]] = {
     "": frozenset({"check_leaks", "expected_images"}),
-    "training": frozenset({"device", "threads", "checkpoint_seconds"}),
+    "training": frozenset({"device", "threads", "checkpoint_seconds", "checkpointing"}),
 }
 """By table, settings that say how a run is executed, not what it computes."""
 

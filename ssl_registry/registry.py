@@ -133,15 +133,43 @@ def config_model(kind: str, name: str) -> type[ComponentConfig]:
         ComponentClashError: Several plugins offer it.
         PluginError: The model cannot be imported, or is no `ComponentConfig`.
     """
+    found = find(kind, name)
+    if kind in FILE_KINDS:
+        raise ComponentNotFoundError(f"{kind} {name!r} is a file and has no settings of its own")
+    return model_of(found)
+
+
+def model_of(found: Found) -> type[ComponentConfig]:
+    """The pydantic model of the settings of a component that is no file.
+
+    Raises:
+        PluginError: The model cannot be imported, or is no `ComponentConfig`.
+    """
     from ssl_registry.config.model import ComponentConfig
 
-    found = find(kind, name)
     if not found.component.config:
-        raise ComponentNotFoundError(f"{kind} {name!r} is a file and has no settings of its own")
+        return _model_without_settings(found.component)
     model = load_target(found.component.config, found)
     if not (isinstance(model, type) and issubclass(model, ComponentConfig)):
         raise PluginError(f"{found.described}: {found.component.config} is no ComponentConfig")
     return model
+
+
+def _model_without_settings(component: Component) -> type[ComponentConfig]:
+    """The model of a component that declares none: the base of its kind, with its name."""
+    from pydantic import Field, create_model
+
+    from ssl_registry.config.folder import FolderDatasetConfig
+    from ssl_registry.config.model import ComponentConfig, MethodConfig
+
+    bases: dict[str, type[ComponentConfig]] = {
+        "method": MethodConfig,
+        "dataset": FolderDatasetConfig,
+    }
+    base = bases.get(component.kind, ComponentConfig)
+    described = base.model_fields["name"].description
+    name = Field(default=component.name, description=described)
+    return create_model(base.__name__, __base__=base, __doc__=base.__doc__, name=(str, name))
 
 
 def factory(kind: str, name: str) -> Callable[..., Any]:
@@ -162,7 +190,7 @@ def factory(kind: str, name: str) -> Callable[..., Any]:
 
 
 def resource(kind: str, name: str) -> str:
-    """The text of the file that a `preset` or `experiment` component ships.
+    """The text of the file that a component of one of `FILE_KINDS` ships.
 
     Raises:
         ComponentNotFoundError: There is no such component, or it is no file.

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Generator
+import subprocess
+import sys
+import sysconfig
+import venv
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -131,3 +135,45 @@ def finetuned(tiny_busi: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SSL_REGISTRY_CACHE", str(folder / "image-cache"))
         return finetune(table, folder / "run")
+
+
+def pip_install(packages: Iterable[Path], *options: str, python: str = sys.executable) -> None:
+    """Install packages from their folders with what is there: no index, no other environment."""
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", python]
+    settings = ["--quiet", "--no-index", "--no-build-isolation", *options]
+    done = subprocess.run(
+        [*command, "install", *settings, *map(str, packages)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="session")
+def installed_in() -> Callable[[Path, Iterable[Path]], None]:
+    """`installed_in(folder, packages)` installs packages into a folder for `PYTHONPATH`."""
+
+    def install(folder: Path, packages: Iterable[Path]) -> None:
+        pip_install(packages, "--no-deps", "--target", str(folder))
+
+    return install
+
+
+@pytest.fixture(scope="session")
+def clean_environment() -> Callable[[Path, Iterable[Path]], Path]:
+    """`clean_environment(folder, packages)` makes a virtual environment with packages.
+
+    It sees what is installed beside the running Python by a path file, so torch is not
+    installed once more. The path of its Python is given back.
+    """
+
+    def make(folder: Path, packages: Iterable[Path]) -> Path:
+        venv.EnvBuilder(with_pip=False, symlinks=True).create(folder)
+        (site,) = folder.glob("lib/python*/site-packages")
+        beside = {sysconfig.get_path(key) for key in ("purelib", "platlib")}
+        # Unlike a plain path, `addsitedir` also follows the path files there.
+        lines = [f"import site; site.addsitedir({path!r})" for path in sorted(beside)]
+        (site / "beside.pth").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        python = folder / "bin" / "python"
+        pip_install(packages, python=str(python))
+        return python
+
+    return make

@@ -76,6 +76,7 @@ def test_each_kind_but_files_can_be_created() -> None:
         ("decoder", "unet", "channels, reductions"),
         ("augmentation", "simclr", "image_size, channels"),
         ("task", "supervised", "network, context"),
+        ("executor", "local", "logs"),
     ],
 )
 def test_missing_build_arguments_are_named(kind: str, name: str, missing: str) -> None:
@@ -118,6 +119,10 @@ def test_data_are_not_created() -> None:
         create("experiment", "quickstart")
     with pytest.raises(ConfigError, match="name it as `preset` in a config"):
         create("preset", "simclr-paper")
+    with pytest.raises(ConfigError, match="ssl-registry study run"):
+        create("study", "smoke")
+    with pytest.raises(ConfigError, match="as `published` in a study"):
+        create("published", "multi-organ-study")
 
 
 def test_a_provider_may_be_named() -> None:

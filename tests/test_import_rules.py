@@ -99,16 +99,6 @@ def test_importing_the_library_is_light() -> None:
     assert not after & {*HEAVY, "pydantic", "click", "rich"}
 
 
-@pytest.mark.parametrize("plugin", PLUGINS)
-def test_a_plugins_declaration_and_config_are_light(plugin: str) -> None:
-    statements = [f"import {plugin}", f"list({plugin}.ssl_registry_components())"]
-    if (PLUGINS[plugin] / "config.py").exists():
-        statements.append(f"import {plugin}.config")
-    for statement, after in zip(statements, modules_after(*statements), strict=True):
-        assert not after & HEAVY, statement
-        assert "config" in statement or "pydantic" not in after, statement
-
-
 def test_configs_are_light() -> None:
     (after,) = modules_after("import ssl_registry.config.load, ssl_registry.config.comparison")
     assert not after & HEAVY

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import types
+from collections.abc import Callable, Iterable
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -22,14 +23,13 @@ Result = subprocess.CompletedProcess[str]
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def site(
+    tmp_path_factory: pytest.TempPathFactory,
+    installed_in: Callable[[Path, Iterable[Path]], None],
+) -> Path:
     """A folder with all packages of tests/broken_plugins, installed by pip."""
     target = tmp_path_factory.mktemp("site")
-    packages = [str(path.parent) for path in sorted(FOLDER.glob("*/pyproject.toml"))]
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    options = ["--no-index", "--no-deps", "--no-build-isolation", "--target", str(target)]
-    done = subprocess.run([*pip, *options, *packages], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    installed_in(target, (path.parent for path in sorted(FOLDER.glob("*/pyproject.toml"))))
     return target
 
 
@@ -58,16 +58,26 @@ def test_broken_plugins_are_listed_with_distribution_version_and_reason(site: Pa
         ),
         "broken-raises:raises": ("0.2.0", "RuntimeError: the licence server is on holiday"),
         "broken-exits:exits": ("0.3.0", "SystemExit: no thanks"),
-        "broken-older:older": ("0.4.0", "API 0, this ssl-registry has API 1: install a newer"),
-        "broken-newer:newer": ("0.5.0", "API 99, this ssl-registry has API 1: upgrade"),
+        "broken-older:older": ("0.4.0", "API 0, this ssl-registry 0.1.0 has API 1"),
+        "broken-newer:newer": ("0.5.0", "API 99, this ssl-registry 0.1.0 has API 1"),
         "broken-misspelt:misspelt": ("0.6.0", "no hook 'ssl_registry_component'; the hooks are"),
         "broken-hookless:hookless": ("0.7.0", "implements no hook"),
+    }
+    advice = {
+        "broken-dependency:dependency": "brings the module 'package_that_is_",
+        "broken-raises:raises": "pip install --upgrade broken-raises",
+        "broken-exits:exits": "tell its author",
+        "broken-older:older": "a newer release of the plugin: pip install 'broken-older>0.4.0'",
+        "broken-newer:newer": "upgrade ssl-registry: pip install --upgrade ssl-registry",
+        "broken-misspelt:misspelt": "tell its author",
+        "broken-hookless:hookless": "tell its author",
     }
     for key, (version, reason) in expected.items():
         assert records[key]["status"] == "broken", key
         assert records[key]["version"] == version, key
         assert reason in records[key]["reason"], key
         assert records[key]["components"] == [], key
+        assert advice[key] in records[key]["advice"], key
     broken = {key for key, record in records.items() if record["status"] == "broken"}
     assert {key for key in broken if not key.startswith("ssl-registry:")} == set(expected)
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import sys
 import types
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from ssl_registry import registry
+from ssl_registry.config.model import MethodConfig
 from ssl_registry.discovery import PluginRecord
 from ssl_registry.errors import ComponentClashError, ComponentNotFoundError, PluginError
 from ssl_registry.spec import KINDS, Component
@@ -138,10 +141,23 @@ def test_a_module_that_exits_is_the_plugins_fault(monkeypatch: pytest.MonkeyPatc
         ("method", "a/b", "m:A", "m:C", "no usable"),
         ("method", " a", "m:A", "m:C", "no usable"),
         ("method", "a", "m.A", "m:C", "'m.A' is not of the form"),
-        ("method", "a", "m:A", "", "'' is not of the form"),
+        ("method", "a", "m:A", "m.C", "'m.C' is not of the form"),
         ("experiment", "a", "file.toml", "", "not of the form"),
     ],
 )
 def test_component_refuses(kind: str, name: str, factory: str, config: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         Component(kind, name, factory, config)
+
+
+def test_component_without_settings_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = [Component(kind, "plain", "json:loads") for kind in ("method", "backbone", "dataset")]
+    monkeypatch.setattr(registry, "plugins", lambda: (record("one", "first", *plain),))
+    monkeypatch.setenv("SSL_REGISTRY_DATA", "/data")
+    method, backbone, dataset = (registry.config_model(c.kind, "plain")() for c in plain)  # type: ignore[call-arg]
+    assert isinstance(method, MethodConfig)
+    assert type(backbone).model_fields.keys() == {"name"}
+    assert [config.name for config in (method, backbone, dataset)] == ["plain"] * 3
+    assert dataset.model_dump()["root"] == Path("/data/plain")
+    with pytest.raises(ValidationError, match="width"):
+        registry.config_model("backbone", "plain")(width=3)  # type: ignore[call-arg]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -17,6 +18,8 @@ class AttentionUNetConfig(ComponentConfig):
     Oktay et al., Attention U-Net: Learning Where to Look for the Pancreas, MIDL 2018,
     arXiv:1804.03999.
     """
+
+    check_settings: ClassVar[Mapping[str, Any]] = {"widths": (10, 8, 6, 4, 4)}
 
     name: str = "attention_unet"
     widths: tuple[Width, ...] = Field(

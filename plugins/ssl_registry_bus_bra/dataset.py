@@ -83,6 +83,13 @@ class BusBraDataset(FolderDataset):
         super().__init__(config)
         self._sizes: dict[str, tuple[int, int]] = {}
 
+    @classmethod
+    def write_sample(cls, root: Path, seed: int) -> BusBraConfig:
+        """Write a tiny release of generated pictures."""
+        from ssl_registry_bus_bra.sample import write_release
+
+        return write_release(root, seed)
+
     def samples(self) -> Sequence[Sample]:
         """All images by id; reads the table and lists the folders, but opens no image.
 

@@ -87,6 +87,13 @@ class BusiDataset(FolderDataset):
         self._skip_unreadable = config.skip_unreadable
         self._sizes: dict[str, tuple[int, int]] = {}
 
+    @classmethod
+    def write_sample(cls, root: Path, seed: int) -> BusiConfig:
+        """Write a tiny release of generated pictures."""
+        from ssl_registry_busi.sample import write_release
+
+        return write_release(root, seed)
+
     def samples(self) -> Sequence[Sample]:
         """All images by class and number; lists the folders but opens no file.
 

@@ -33,7 +33,6 @@ from ssl_registry_camus.layout import (
 )
 from ssl_registry_camus.levels import class_numbers, gray_levels
 from ssl_registry_camus.metaimage import read_metaimage
-from ssl_registry_camus.nifti import read_nifti
 
 
 class CamusDataset(FolderDataset):
@@ -82,6 +81,13 @@ class CamusDataset(FolderDataset):
     def __init__(self, config: CamusConfig) -> None:
         super().__init__(config)
         self._shapes: dict[str, tuple[int, ...]] = {}
+
+    @classmethod
+    def write_sample(cls, root: Path, seed: int) -> CamusConfig:
+        """Write a tiny release of generated pictures."""
+        from ssl_registry_camus.sample import write_release
+
+        return write_release(root, seed)
 
     def samples(self) -> Sequence[Sample]:
         """The frames of the chosen views and phases by patient, view and phase.
@@ -184,8 +190,12 @@ def _is_unlabelled(patient: Patient) -> bool:
 
 
 def _read(path: Path) -> NDArray[Any]:
-    is_metaimage = path.suffix.lower() in METAIMAGE
-    return read_metaimage(path) if is_metaimage else read_nifti(path)
+    if path.suffix.lower() in METAIMAGE:
+        return read_metaimage(path)
+    # Late: nibabel would slow down the listing of datasets.
+    from ssl_registry_camus.nifti import read_nifti
+
+    return read_nifti(path)
 
 
 def _stem(path: Path) -> str:

@@ -114,6 +114,13 @@ class CovidLusDataset(FolderDataset):
         self._headers: dict[Path, VideoHeader] = {}
         self._last = threading.local()
 
+    @classmethod
+    def write_sample(cls, root: Path, seed: int) -> CovidLusConfig:
+        """Write a tiny release of generated pictures."""
+        from ssl_registry_covid_lus.sample import write_release
+
+        return write_release(root, seed)
+
     def samples(self) -> Sequence[Sample]:
         """All samples by probe, images before videos, and name.
 

@@ -14,14 +14,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import av
 import numpy as np
-from av.container import InputContainer
-from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 
 from ssl_registry import DataError, Image
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
 
 # A text file of another name must not make the library open what it points to.
 _OPTIONS = {"protocol_whitelist": "file", "format_whitelist": "mov,avi,mpeg,gif"}
@@ -72,6 +74,8 @@ def read_frames(path: Path, wanted: Sequence[int], limit: int) -> dict[int, Imag
         DataError: It cannot be read, or ends before the first wanted frame, whatever its header
             states; names the file.
     """
+    import av  # late: it would slow down the listing of datasets
+
     chosen, first, last = frozenset(wanted), wanted[0], wanted[-1]
     found: dict[int, Image] = {}
     decoded = 0
@@ -104,6 +108,8 @@ def read_frames(path: Path, wanted: Sequence[int], limit: int) -> dict[int, Imag
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """The container and its video stream; errors, also of the block, name the file."""
+    import av  # late: it would slow down the listing of datasets
+
     try:
         with av.open(f"file:{path}", mode="r", container_options=_OPTIONS) as container:
             if not container.streams.video:

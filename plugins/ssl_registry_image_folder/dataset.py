@@ -65,6 +65,13 @@ class ImageFolderDataset(FolderDataset):
         )
         self._label_map = LabelMap(config.mask_values, config.mask_classes)
 
+    @classmethod
+    def write_sample(cls, root: Path, seed: int) -> ImageFolderConfig:
+        """Write a tiny folder of generated pictures."""
+        from ssl_registry_image_folder.sample import write_folder
+
+        return write_folder(root, seed)
+
     def samples(self) -> Sequence[Sample]:
         """All images, sorted by their path; lists the folders but opens no file.
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -12,20 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
-from ssl_registry import DataError, Mask
+from ssl_registry import UNREADABLE, DataError, Mask
 
 _VALUES: Final = 2**16
 _UNKNOWN: Final = -1
-_UNREADABLE: Final = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    struct.error,
-    zlib.error,
-    PillowImage.DecompressionBombError,
-    PillowImage.DecompressionBombWarning,
-)
 
 
 class LabelMap:
@@ -72,7 +60,7 @@ def read_values(path: Path) -> NDArray[np.uint16]:
         with PillowImage.open(path) as picture:
             picture.load()
             values = _gray(picture)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         reason = error if str(error) else type(error).__name__
         raise DataError(f"cannot read the mask {path}: {reason}") from error
     if values is None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -16,6 +17,7 @@ class MoCoConfig(MethodConfig):
     """
 
     default_augmentation: ClassVar[str] = "moco_v2"
+    check_settings: ClassVar[Mapping[str, Any]] = {"bn_splits": 2}
 
     name: str = "moco"
     temperature: float = Field(
@@ -70,7 +72,10 @@ class MoCoConfig(MethodConfig):
         "the keys, so that statistics do not give the key away; plain: over the whole batch.",
     )
     bn_splits: int = Field(
-        default=8, ge=1, description="Parts of a batch for `batch_norm = 'split'`; must divide it."
+        default=8,
+        ge=1,
+        description="Parts of a batch for `batch_norm = 'split'`; must divide it. Several "
+        "processes share them: their number must divide the parts.",
     )
     decay_biases_and_norms: bool = Field(
         default=True, description="Weight decay on all parameters, as in the official code."

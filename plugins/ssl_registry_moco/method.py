@@ -21,7 +21,7 @@ from ssl_registry import (
     Trunk,
     decay_groups,
 )
-from ssl_registry.nn import mlp
+from ssl_registry.nn import gather, mlp, own_rows, shared
 from ssl_registry_moco.config import MoCoConfig
 from ssl_registry_moco.loss import queue_contrast
 from ssl_registry_moco.queue import KeyQueue, fitting_length
@@ -46,8 +46,13 @@ class MoCo(Method):
     With `symmetric` the loss is the mean over both directions, so that it starts at ln(K + 1) and
     takes the same learning rate (the authors' CIFAR demo takes the sum).
 
+    In several processes the keys of all enter the queue of each, in the order of one process, so
+    that the queues stay alike. Of the parts in which a batch is normalised each process has its
+    share; the images are shuffled over all of them for the keys (section 3.3).
+
     Raises:
-        ConfigError: The batch cannot be normalised: a single image, or parts of a single image.
+        ConfigError: The batch cannot be normalised: a single image, or parts of a single image,
+            or parts that cannot be shared among the processes.
 
     Warns:
         UserWarning: The queue is longer than the set.
@@ -58,19 +63,21 @@ class MoCo(Method):
         _check_context(config, context)
         self.config = config
         self._total_steps = context.total_steps
-        self._splits = config.bn_splits if config.batch_norm == "split" else 1
+        self._shuffles = config.batch_norm == "split" and config.bn_splits > 1
+        # Parts that this process normalises.
+        self._splits = config.bn_splits // context.world_size if self._shuffles else 1
         hidden = config.hidden_dim or trunk.embed_dim
         self.trunk = trunk
         self.projection = mlp(
             [trunk.embed_dim, *[hidden] * (config.projection_layers - 1), config.projection_dim]
         )
-        if self._splits > 1:
+        if self._shuffles:
             split_batch_norms(self.trunk, self._splits)
         self.key_trunk = copy.deepcopy(self.trunk).requires_grad_(False)
         self.key_projection = copy.deepcopy(self.projection).requires_grad_(False)
         length = config.queue_length or fitting_length(context.num_images, config.queue_share)
         self.queue = KeyQueue(length, config.projection_dim)
-        self._pending: tuple[Tensor, Tensor] | None = None
+        self._pending: list[tuple[Tensor, Tensor]] = []
 
     def parameter_groups(self) -> Iterable[ParameterGroup]:
         """All parameters alike and decayed, unless the config spares biases and norms."""
@@ -86,17 +93,18 @@ class MoCo(Method):
         first, second = self._views(batch)
         pairs = ((first, second), (second, first)) if self.config.symmetric else ((first, second),)
         queries = [self.projection(self.trunk.embed(query)) for query, _ in pairs]
-        keys = [self._keys(key) for _, key in pairs]
+        whole_keys = [self._keys(key) for _, key in pairs]  # [W N, D] each
+        keys = [own_rows(k) for k in whole_keys]  # [N, D] each
         excluded = self._same_image(batch.sample_id) if self.config.mask_same_image else None
         losses = [
             queue_contrast(q, k, self.queue.keys, self.config.temperature, excluded)
             for q, k in zip(queries, keys, strict=True)
         ]
-        all_keys = torch.cat(keys)
         if self.training:
-            self._pending = all_keys, batch.sample_id.repeat(len(pairs))
+            ids = gather(batch.sample_id)
+            self._pending.append((torch.cat(whole_keys), ids.repeat(len(pairs))))
         embeddings = F.normalize(torch.cat(queries).detach().float(), dim=1)
-        alignment = (embeddings * all_keys).sum(dim=1).mean()
+        alignment = (embeddings * torch.cat(keys)).sum(dim=1).mean()
         return StepOutput(torch.stack(losses).mean(), {"alignment": alignment}, embeddings)
 
     def after_step(self, step: int, committed: bool) -> None:
@@ -105,9 +113,9 @@ class MoCo(Method):
             momentum = self.momentum(step)
             move_towards(self.key_trunk, self.trunk, momentum)
             move_towards(self.key_projection, self.projection, momentum)
-            if self._pending is not None:
-                self.queue.enqueue(*self._pending)
-        self._pending = None
+            for keys, ids in self._pending:
+                self.queue.enqueue(keys, ids)
+        self._pending = []
 
     def momentum(self, step: int) -> float:
         """Share of the key encoder that is kept after `step` (Grill et al. 2020, section 3.2)."""
@@ -130,17 +138,19 @@ class MoCo(Method):
 
     @torch.no_grad()
     def _keys(self, images: Tensor) -> Tensor:
-        """Keys `[N, D]` of length 1, fp32 also under autocast.
+        """Keys of the whole batch, `[W N, D]`, of length 1, fp32 also under autocast.
 
-        The images are shuffled on the way, so that those normalised together are others than
-        those of the queries.
+        The images of all W processes are shuffled on the way, so that those normalised together
+        are others than those of the queries.
         """
-        if self._splits == 1 or not self.training:
-            keys = self.key_projection(self.key_trunk.embed(images))
+        if not self._shuffles or not self.training:
+            keys = gather(self.key_projection(self.key_trunk.embed(images)))
         else:
+            everything = gather(images)  # [W N, C, H, W]
             # Drawn on the CPU, so that a seed means the same on every device.
-            order = torch.randperm(len(images)).to(images.device)
-            shuffled = self.key_projection(self.key_trunk.embed(images[order]))
+            order = shared(torch.randperm(len(everything))).to(images.device)
+            own = self.key_projection(self.key_trunk.embed(everything[own_rows(order)]))
+            shuffled = gather(own)
             keys = torch.empty_like(shuffled)
             keys[order] = shuffled
         return F.normalize(keys.to(torch.promote_types(keys.dtype, torch.float32)), dim=1)
@@ -163,11 +173,18 @@ def move_towards(key: nn.Module, query: nn.Module, momentum: float) -> None:
 
 def _check_context(config: MoCoConfig, context: MethodContext) -> None:
     if context.batch_size < 2:
-        raise ConfigError("moco needs training.batch_size of at least 2: batch norm has no values")
-    if config.batch_norm == "split":
-        _check_split(context.batch_size, config.bn_splits)
-    if context.world_size > 1:
-        raise ConfigError("moco runs in one process: its queue is not shared among several")
+        raise ConfigError(
+            "moco needs at least 2 images of training.batch_size in each forward of a process: "
+            "batch norm has no values"
+        )
+    if config.batch_norm == "split" and config.bn_splits > 1:
+        world = context.world_size
+        if config.bn_splits % world:
+            raise ConfigError(
+                f"moco cannot share method.bn_splits = {config.bn_splits} parts among {world} "
+                f"processes; set it to a multiple of {world}"
+            )
+        _check_split(context.batch_size, config.bn_splits // world, world)
     fitting = fitting_length(context.num_images, config.queue_share)
     if config.queue_length is not None and config.queue_length > context.num_images:
         warnings.warn(
@@ -179,12 +196,12 @@ def _check_context(config: MoCoConfig, context: MethodContext) -> None:
         )
 
 
-def _check_split(count: int, splits: int) -> None:
-    """Raise unless `count` images fall into `splits` equal parts of two images or more."""
+def _check_split(count: int, splits: int, world_size: int = 1) -> None:
+    """Raise unless each process's `count` images make `splits` equal parts of two or more."""
     if splits > 1 and (count % splits or count // splits < 2):
         fitting = max((s for s in range(1, splits) if count % s == 0 and count // s > 1), default=1)
         raise ConfigError(
-            f"moco cannot split a batch of {count} images into method.bn_splits = {splits} equal "
-            f"parts of two images or more; set method.bn_splits = {fitting} or change "
-            "training.batch_size"
+            f"moco cannot split a batch of {count * world_size} images into method.bn_splits = "
+            f"{splits * world_size} equal parts of two images or more; set method.bn_splits = "
+            f"{fitting * world_size} or change training.batch_size"
         )

@@ -8,16 +8,18 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ssl_registry import ConfigError
+from ssl_registry.nn import LocalStatistics
 
 _SPLITTABLE = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
-class SplitBatchNorm(_BatchNorm):
+class SplitBatchNorm(LocalStatistics, _BatchNorm):
     """In training, normalises every `splits`-th image of a batch together, as on several devices.
 
     MoCo needs this on one device: with statistics of the whole batch a query can tell its key by
     them (He et al. 2020, section 3.3). Running statistics move by the mean over the parts. In
-    evaluation, and in its state dict, it is an ordinary batch normalisation.
+    evaluation, and in its state dict, it is an ordinary batch normalisation. In several processes
+    each has parts of its own.
 
     Args:
         norm: The layer it takes the place of; parameters and buffers are taken over.

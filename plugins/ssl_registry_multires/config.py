@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -17,6 +18,8 @@ class MultiResEncoderConfig(ComponentConfig):
     Ibtehaz and Rahman, MultiResUNet: Rethinking the U-Net Architecture for Multimodal Biomedical
     Image Segmentation, Neural Networks 2020, arXiv:1902.04049.
     """
+
+    check_settings: ClassVar[Mapping[str, Any]] = {"widths": (4, 6, 8, 10, 12)}
 
     name: str = "multires_encoder"
     widths: tuple[Width, ...] = Field(
@@ -36,6 +39,8 @@ class MultiResUNetConfig(ComponentConfig):
     Ibtehaz and Rahman, MultiResUNet: Rethinking the U-Net Architecture for Multimodal Biomedical
     Image Segmentation, Neural Networks 2020, arXiv:1902.04049.
     """
+
+    check_settings: ClassVar[Mapping[str, Any]] = {"widths": (10, 8, 6, 4, 4)}
 
     name: str = "multiresunet"
     widths: tuple[Width, ...] = Field(

@@ -107,6 +107,13 @@ class Cifar10Dataset(FolderDataset):
             }
             self.info = replace(self.info, release=replace(release, totals=totals))
 
+    @classmethod
+    def write_sample(cls, root: Path, seed: int) -> Cifar10Config:
+        """Write a tiny release of generated pictures."""
+        from ssl_registry_natural.sample import write_cifar10
+
+        return write_cifar10(root, seed)
+
     def samples(self) -> Sequence[Sample]:
         """All images, training before test, in the order of the release.
 

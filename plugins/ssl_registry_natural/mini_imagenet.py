@@ -89,6 +89,13 @@ class MiniImageNetDataset(FolderDataset):
                 totals[f"split/{part}"] = totals.get(f"split/{part}", 0) + self.sizes[name]
             self.info = replace(self.info, release=replace(self.info.release, totals=totals))
 
+    @classmethod
+    def write_sample(cls, root: Path, seed: int) -> MiniImageNetConfig:
+        """Write a tiny release of generated pictures."""
+        from ssl_registry_natural.sample import write_mini_imagenet
+
+        return write_mini_imagenet(root, seed)
+
     def samples(self) -> Sequence[Sample]:
         """All images in the order of the lists train, val, test.
 

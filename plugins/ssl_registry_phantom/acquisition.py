@@ -7,7 +7,6 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from ssl_registry_phantom.fields import Array
 from ssl_registry_phantom.scene import Scene, Sector
@@ -40,6 +39,8 @@ def compress(envelope: Array, gain: float, dynamic_range: float) -> Array:
 
 def scan_convert(beams: Array, sector: Sector) -> Array:
     """Lay beams `[depth, beam]` out as a fan that fills the picture; black outside, `[H, W]`."""
+    from scipy import ndimage  # late: it would slow down the listing of datasets
+
     coordinates, inside = _fan(beams.shape[0], sector)
     picture = ndimage.map_coordinates(beams, coordinates, order=1, mode="nearest")
     return np.asarray(picture * inside)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy import ndimage
 
 from ssl_registry_phantom import lesion
 from ssl_registry_phantom.fields import Array, bump, ramp, smooth_curve, smooth_field, strands
@@ -127,6 +126,8 @@ def _bending(rng: np.random.Generator, columns: Array) -> Array:
 
 def _bend(echo: Array, shift: Array) -> Array:
     """Shift columns, less near the skin, which the probe keeps flat."""
+    from scipy import ndimage  # late: it would slow down the listing of datasets
+
     size = echo.shape[0]
     row, column = np.indices(echo.shape, dtype=np.float64)
     row -= shift * size * np.minimum(row / (0.3 * size), 1)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -13,6 +14,8 @@ Organ = Literal["breast", "heart", "lung"]
 
 class PhantomConfig(DatasetConfig):
     """Which images are generated; nothing is downloaded or read from disk."""
+
+    check_settings: ClassVar[Mapping[str, Any]] = {"images_per_organ": 10, "size": 48}
 
     name: str = "phantom"
     organs: tuple[Organ, ...] = Field(

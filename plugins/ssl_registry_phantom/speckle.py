@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
 from ssl_registry_phantom.fields import Array
 
@@ -79,6 +78,8 @@ def _filter(
     field: NDArray[np.complex64], widths: Array, axis: int, carrier: float = 0.0
 ) -> NDArray[np.complex64]:
     """Convolve along `axis` with Gaussians, one of `widths` (px) per line, keeping the power."""
+    from scipy import fft  # late: it would slow down the listing of datasets
+
     frequency = fft.fftfreq(field.shape[axis])
     # The nearest alias of the carrier: the kernel is sampled on the pixel grid.
     offset = (frequency - carrier + 0.5) % 1.0 - 0.5

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -17,6 +18,8 @@ class R2EncoderConfig(ComponentConfig):
     Alom, Hasan, Yakopcic, Taha and Asari, Recurrent Residual Convolutional Neural Network based
     on U-Net (R2U-Net) for Medical Image Segmentation, 2018, arXiv:1802.06955.
     """
+
+    check_settings: ClassVar[Mapping[str, Any]] = {"widths": (4, 6, 8, 10, 12)}
 
     name: str = "r2_encoder"
     widths: tuple[Width, ...] = Field(
@@ -35,6 +38,8 @@ class R2UNetConfig(ComponentConfig):
     Alom, Hasan, Yakopcic, Taha and Asari, Recurrent Residual Convolutional Neural Network based
     on U-Net (R2U-Net) for Medical Image Segmentation, 2018, arXiv:1802.06955.
     """
+
+    check_settings: ClassVar[Mapping[str, Any]] = {"widths": (10, 8, 6, 4, 4)}
 
     name: str = "r2unet"
     widths: tuple[Width, ...] = Field(

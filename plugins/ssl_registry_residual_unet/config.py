@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -17,6 +18,8 @@ class ResidualEncoderConfig(ComponentConfig):
     Zhang, Liu and Wang, Road Extraction by Deep Residual U-Net, GRSL 2018, arXiv:1711.10684;
     Kerfoot et al., Left-Ventricle Quantification Using Residual U-Net, STACOM 2018.
     """
+
+    check_settings: ClassVar[Mapping[str, Any]] = {"widths": (4, 6, 8, 10, 12)}
 
     name: str = "residual_encoder"
     widths: tuple[Width, ...] = Field(
@@ -35,6 +38,8 @@ class ResidualUNetConfig(ComponentConfig):
     Zhang, Liu and Wang, Road Extraction by Deep Residual U-Net, GRSL 2018, arXiv:1711.10684;
     Kerfoot et al., Left-Ventricle Quantification Using Residual U-Net, STACOM 2018.
     """
+
+    check_settings: ClassVar[Mapping[str, Any]] = {"widths": (10, 8, 6, 4, 4)}
 
     name: str = "residual_unet"
     widths: tuple[Width, ...] = Field(

@@ -18,8 +18,8 @@ class SimCLR(Method):
     Representations, ICML 2020, arXiv:2002.05709. f is the network that is pre-trained, g a small
     head that is thrown away afterwards; the loss is equation 1.
 
-    Both views go through the network in one forward, so batch normalisation sees all 2N.
-    Negatives come from the process's own batch.
+    Both views go through the network in one forward, so batch normalisation sees all 2N. In
+    several processes negatives come from all of them.
 
     Raises:
         ConfigError: A batch has a single image, and so no negatives.
@@ -28,7 +28,10 @@ class SimCLR(Method):
     def __init__(self, trunk: Trunk, config: SimCLRConfig, context: MethodContext) -> None:
         super().__init__()
         if context.batch_size < 2:
-            raise ConfigError("simclr needs training.batch_size of at least 2: no negatives else")
+            raise ConfigError(
+                "simclr needs at least 2 images of training.batch_size in each forward of a "
+                "process: no negatives else"
+            )
         self.config = config
         self.trunk = trunk
         hidden = config.hidden_dim or trunk.embed_dim

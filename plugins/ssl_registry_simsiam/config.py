@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -13,6 +14,11 @@ class SimSiamConfig(MethodConfig):
     """Settings of `simsiam`; the defaults are the paper's for ResNet-50."""
 
     default_augmentation: ClassVar[str] = "simsiam"
+    check_settings: ClassVar[Mapping[str, Any]] = {
+        "projection_dim": 32,
+        "hidden_dim": 32,
+        "prediction_hidden_dim": 8,
+    }
 
     name: str = "simsiam"
     projection_dim: int = Field(default=2048, ge=1, description="Length of z and p (d).")

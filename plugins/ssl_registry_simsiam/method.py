@@ -32,7 +32,7 @@ class SimSiam(Method):
     .. math:: L = \tfrac{1}{2} D(p_1, \mathrm{sg}(z_2)) + \tfrac{1}{2} D(p_2, \mathrm{sg}(z_1)) .
 
     The views go through the network one after the other, so that each is normalised by its own
-    statistics.
+    statistics; in several processes, by those of all, as in the authors' code.
 
     Raises:
         ConfigError: A batch has a single image, which batch normalisation cannot take.
@@ -42,7 +42,8 @@ class SimSiam(Method):
         super().__init__()
         if context.batch_size < 2:
             raise ConfigError(
-                "simsiam needs training.batch_size of at least 2: batch norm has no values"
+                "simsiam needs at least 2 images of training.batch_size in each forward of a "
+                "process: batch norm has no values"
             )
         self.config = config
         self.trunk = trunk

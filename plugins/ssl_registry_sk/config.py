@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -17,6 +18,8 @@ class SKEncoderConfig(ComponentConfig):
     Byra et al., Breast mass segmentation in ultrasound with selective kernel U-Net convolutional
     neural network, Biomedical Signal Processing and Control 2020.
     """
+
+    check_settings: ClassVar[Mapping[str, Any]] = {"widths": (4, 6, 8, 10, 12)}
 
     name: str = "sk_encoder"
     widths: tuple[Width, ...] = Field(
@@ -35,6 +38,8 @@ class SKUNetConfig(ComponentConfig):
     Byra et al., Breast mass segmentation in ultrasound with selective kernel U-Net convolutional
     neural network, Biomedical Signal Processing and Control 2020.
     """
+
+    check_settings: ClassVar[Mapping[str, Any]] = {"widths": (10, 8, 6, 4, 4)}
 
     name: str = "sk_unet"
     widths: tuple[Width, ...] = Field(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -50,6 +51,8 @@ class TimmConfig(ComponentConfig):
     Wightman, PyTorch Image Models, https://github.com/huggingface/pytorch-image-models; each model
     has a paper of its own.
     """
+
+    check_settings: ClassVar[Mapping[str, Any]] = {"model": "test_resnet"}
 
     name: str = "timm"
     model: str = Field(description="Name of a timm model, such as convnext_atto.", min_length=1)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 
-from kornia.augmentation import RandomGaussianBlur, RandomRotation
 from torch import nn
 
-from ssl_registry.augment import Jitter, TwoViews, contrastive_chain
+from ssl_registry.augment import Jitter, MatrixBlur, TwoViews, contrastive_chain
 from ssl_registry_ultrasound.config import UltrasoundAugmentationConfig
 from ssl_registry_ultrasound.gain import RandomDepthGain, RandomGamma
 from ssl_registry_ultrasound.speckle import RandomSpeckle
+from ssl_registry_ultrasound.tilt import RandomTilt
 
 
 def ultrasound_views(
@@ -28,7 +28,7 @@ def ultrasound_views(
     """
     chain: list[nn.Module] = []
     if config.rotation > 0:
-        chain.append(RandomRotation(config.rotation, p=1.0))
+        chain.append(_tilt(config))
     chain.append(
         contrastive_chain(
             image_size,
@@ -41,6 +41,7 @@ def ultrasound_views(
             blur=0.0,
             blur_sigma=(1.0, 1.0),
             order=("flip", "jitter"),
+            backend=config.backend,
         )
     )
     if config.depth_gain > 0:
@@ -50,10 +51,26 @@ def ultrasound_views(
     if config.speckle > 0:
         chain.append(RandomSpeckle(config.speckle, config.speckle_strength, config.speckle_size))
     if config.blur > 0:
-        low, high = (share * image_size for share in config.blur_sigma)
-        kernel = blur_kernel_of(high)
-        chain.append(RandomGaussianBlur((kernel, kernel), (low, high), p=config.blur))
+        chain.append(_blur(config, image_size))
     return TwoViews(nn.Sequential(*chain))
+
+
+def _tilt(config: UltrasoundAugmentationConfig) -> nn.Module:
+    if config.backend == "fast":
+        return RandomTilt(config.rotation)
+    from kornia.augmentation import RandomRotation  # takes a second to import
+
+    return RandomRotation(config.rotation, p=1.0)
+
+
+def _blur(config: UltrasoundAugmentationConfig, image_size: int) -> nn.Module:
+    low, high = (share * image_size for share in config.blur_sigma)
+    kernel = blur_kernel_of(high)
+    if config.backend == "fast":
+        return MatrixBlur(image_size, kernel, (low, high), config.blur)
+    from kornia.augmentation import RandomGaussianBlur
+
+    return RandomGaussianBlur((kernel, kernel), (low, high), p=config.blur)
 
 
 def blur_kernel_of(sigma: float) -> int:

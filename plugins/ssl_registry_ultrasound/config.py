@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -80,6 +80,11 @@ class UltrasoundAugmentationConfig(ComponentConfig):
         default=(0.002, 0.01),
         description="Smallest and largest sigma of the blur, as a share of the view's side: at "
         "most 0.3 px at 32 px, where there is no detail to spare, 0.6 at 64 and 2.2 at 224.",
+    )
+    backend: Literal["fast", "kornia"] = Field(
+        default="fast",
+        description="What tilts, crops, flips, jitters and blurs. fast: operations on whole "
+        "batches, with antialiased crops. kornia: kornia's modules, whose crop is not antialiased.",
     )
 
     @model_validator(mode="after")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -18,6 +19,8 @@ class UNetEncoderConfig(ComponentConfig):
     Segmentation, MICCAI 2015, arXiv:1505.04597.
     """
 
+    check_settings: ClassVar[Mapping[str, Any]] = {"widths": (4, 6, 8, 10, 12)}
+
     name: str = "unet_encoder"
     widths: tuple[Width, ...] = Field(
         default=(64, 128, 256, 512, 1024),
@@ -32,6 +35,8 @@ class UNetDecoderConfig(ComponentConfig):
     Ronneberger, Fischer and Brox, U-Net: Convolutional Networks for Biomedical Image
     Segmentation, MICCAI 2015, arXiv:1505.04597.
     """
+
+    check_settings: ClassVar[Mapping[str, Any]] = {"widths": (10, 8, 6, 4, 4)}
 
     name: str = "unet"
     widths: tuple[Width, ...] = Field(
@@ -55,6 +60,8 @@ class InterpolatingDecoderConfig(ComponentConfig):
     https://github.com/qubvel-org/segmentation_models.pytorch; after Ronneberger, Fischer and Brox,
     MICCAI 2015, arXiv:1505.04597.
     """
+
+    check_settings: ClassVar[Mapping[str, Any]] = {"widths": (10, 8, 6, 4, 4)}
 
     name: str = "smp_unet"
     widths: tuple[Width, ...] = Field(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
 from pydantic import Field
 
 from ssl_registry import ComponentConfig
@@ -13,6 +16,8 @@ class UNet3PlusConfig(ComponentConfig):
     Huang et al., UNet 3+: A Full-Scale Connected UNet for Medical Image Segmentation, ICASSP
     2020, arXiv:2004.08790.
     """
+
+    check_settings: ClassVar[Mapping[str, Any]] = {"width": 4}
 
     name: str = "unet3plus"
     width: int = Field(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -18,6 +19,11 @@ class UNeXtEncoderConfig(ComponentConfig):
     Valanarasu and Patel, UNeXt: MLP-based Rapid Medical Image Segmentation Network, MICCAI 2022,
     arXiv:2203.04967.
     """
+
+    check_settings: ClassVar[Mapping[str, Any]] = {
+        "conv_widths": (4, 6, 8),
+        "token_widths": (10, 12),
+    }
 
     name: str = "unext_encoder"
     conv_widths: tuple[Annotated[int, Field(ge=1)], ...] = Field(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ssl_registry.augment.chain import Operation, contrastive_chain
+from ssl_registry.augment.chain import contrastive_chain
 from ssl_registry.augment.jitter import Jitter
+from ssl_registry.augment.settings import Operation
 from ssl_registry.augment.views import TwoViews
 from ssl_registry.config.augmentation import ContrastiveAugmentationConfig
 
@@ -42,5 +43,6 @@ def contrastive_views(
         blur=config.blur,
         blur_sigma=config.blur_sigma,
         order=order,
+        backend=config.backend,
     )
     return TwoViews(chain)

@@ -8,20 +8,22 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from ssl_registry.augment.fast import FastChain
 from ssl_registry.interfaces.augmentation import Augmentation, Views
 
 
 class TwoViews(Augmentation):
-    """Applies a chain of kornia operations twice to each image, in one call.
+    """Applies a chain of operations twice to each image, in one call.
 
     Every draw comes from torch's global CPU generator, whatever the device and precision: the
     same seed gives the same views on a CPU and a GPU, and no draw makes a GPU wait. The views
     depend on the batch's size as well, because all images are drawn together.
 
-    kornia augments also in `eval()` mode; so does this.
+    As with kornia's operations, images are augmented in `eval()` mode too.
 
     Args:
-        chain: Maps float images `[N, C, H, W]` in [0, 1] to views, with draws per image.
+        chain: Maps float images `[N, C, H, W]` in [0, 1] to views, with draws per image: a
+            `FastChain`, or any module, such as a sequence of kornia's.
     """
 
     def __init__(self, chain: nn.Module) -> None:
@@ -37,8 +39,11 @@ class TwoViews(Augmentation):
         """
         if not images.is_floating_point():
             raise TypeError(f"views are made from float images in [0, 1], not {images.dtype}")
-        # Interpolation and blur overshoot by a rounding error.
-        views = self.chain(torch.cat([images, images])).clamp_(0, 1)
+        if isinstance(self.chain, FastChain):
+            views = self.chain(images, copies=2)
+        else:
+            # Interpolation and blur overshoot by a rounding error.
+            views = self.chain(torch.cat([images, images])).clamp_(0, 1)
         first, second = views.chunk(2)
         return Views(images=(first, second))
 

@@ -8,7 +8,7 @@ from ssl_registry import registry
 from ssl_registry.cli.groups import DefaultGroup
 from ssl_registry.cli.text import align, verbatim
 from ssl_registry.registry import Found
-from ssl_registry.spec import FILE_KINDS
+from ssl_registry.spec import FILE_KINDS, KINDS
 
 
 @click.group(
@@ -29,8 +29,8 @@ def components() -> None:
 @components.command(
     "list",
     epilog=verbatim(
-        """
-        Kinds:     method, backbone, decoder, augmentation, dataset, task, preset, experiment
+        f"""
+        Kinds:     {", ".join(KINDS)}
         Examples:  ssl-registry components
                    ssl-registry components dataset --json
         """
@@ -70,8 +70,8 @@ def list_components(kind: str | None, as_json: bool) -> None:
 def show_component(kind: str, name: str) -> None:
     """Show one component: who provides it and the settings it takes.
 
-    For a preset or an experiment, show its file. A NAME offered by several plugins is written
-    PROVIDER/NAME.
+    For a preset, an experiment, a study or published figures, show the file. A NAME offered by
+    several plugins is written PROVIDER/NAME.
     """
     found = registry.find(kind, name)
     plugin, details = found.plugin, _details(kind, name)

@@ -17,6 +17,7 @@ COMMANDS: dict[str, str] = {
     "split": "ssl_registry.cli.data_split:split",
     "duplicates": "ssl_registry.cli.data_duplicates:duplicates",
     "cache": "ssl_registry.cli.data_cache:cache",
+    "sample": "ssl_registry.cli.data_sample:sample",
 }
 
 

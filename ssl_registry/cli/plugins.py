@@ -10,6 +10,8 @@ from ssl_registry.cli.text import verbatim
 COMMANDS: dict[str, str] = {
     "list": "ssl_registry.cli.plugins_list:list_plugins",
     "show": "ssl_registry.cli.plugins_show:show",
+    "check": "ssl_registry.cli.plugins_check:check",
+    "new": "ssl_registry.cli.plugins_new:new",
 }
 
 

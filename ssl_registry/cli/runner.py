@@ -29,9 +29,11 @@ COMMANDS = {
     "pretrain": "ssl_registry.cli.train:pretrain",
     "finetune": "ssl_registry.cli.train:finetune",
     "probe": "ssl_registry.cli.probe:probe",
+    "study": "ssl_registry.cli.study:study",
     "evaluate": "ssl_registry.cli.evaluate:evaluate",
     "predict": "ssl_registry.cli.predict:predict",
     "weights": "ssl_registry.cli.weights:weights",
+    "doctor": "ssl_registry.cli.doctor:doctor",
 }
 
 # Errors of the operating system that are about the user's files and disks.

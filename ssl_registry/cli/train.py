@@ -14,6 +14,11 @@ from ssl_registry.cli.options import (
     resume_option,
 )
 from ssl_registry.cli.text import verbatim
+from ssl_registry.training.launch import (
+    launched_agreement,
+    launched_first,
+    launched_session,
+)
 
 _OUT = "Run folder; default: runs/{}-ID, where ID is derived from the config and the data."
 
@@ -25,6 +30,7 @@ _OUT = "Run folder; default: runs/{}-ID, where ID is derived from the config and
                    ssl-registry pretrain pretrain.toml --set method.temperature=0.2 --out runs/cold
                    ssl-registry pretrain pretrain.toml --resume
                    ssl-registry pretrain pretrain.toml --set preset=simclr-recommended
+                   torchrun --nproc-per-node 4 --no-python ssl-registry pretrain pretrain.toml
         A small FILE:
                    image_size = 64
                    [method]
@@ -44,14 +50,18 @@ def pretrain(file: Path, overrides: tuple[str, ...], out: Path | None, resume: b
     """Pre-train a backbone without labels, as FILE says.
 
     Prints the run folder; it holds the resolved config, the log, the weights and report.html.
+    Several processes, one for each GPU, train as one under torchrun.
     """
-    with interruptible("--resume"):
+    with interruptible("--resume"), launched_session():
         from ssl_registry import api
         from ssl_registry.config.load import load
         from ssl_registry.config.pretrain import PretrainConfig
 
-        run = api.pretrain(load(PretrainConfig, file, overrides), out, resume=resume)
-    _tell(run)
+        with launched_agreement():
+            config = load(PretrainConfig, file, overrides)
+        run = api.pretrain(config, out, resume=resume)
+    if launched_first():
+        _tell(run)
 
 
 @click.command(

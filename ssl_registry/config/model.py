@@ -26,7 +26,13 @@ from ssl_registry.errors import UserError
 
 
 class ComponentConfig(StrictModel):
-    """Settings of one component; a plugin subclasses it and gives `name` a default."""
+    """Settings of one component; a plugin subclasses it and gives `name` a default.
+
+    `check_settings` are the settings under which `ssl_registry.testing` builds the component:
+    values for what has no default, and narrow widths that make checking quick.
+    """
+
+    check_settings: ClassVar[Mapping[str, Any]] = {}
 
     name: str = Field(description="The component's registered name, or provider/name.")
 

@@ -52,7 +52,8 @@ class PretrainConfig(RunConfig):
     cache_size: int | None = Field(
         default=None,
         ge=8,
-        description="Side of the cached images that crops are cut from; default: 1.25 image_size.",
+        description="Side of the cached images that crops are cut from; default: twice "
+        "image_size, so that a crop of a quarter of the area or more is not enlarged.",
     )
     training: PretrainingConfig = Field(default_factory=PretrainingConfig)
     monitoring: MonitoringConfig = Field(
@@ -84,7 +85,7 @@ class PretrainConfig(RunConfig):
     @property
     def stored_size(self) -> int:
         """Side of the cached images, px."""
-        return self.cache_size or round(1.25 * self.image_size)
+        return self.cache_size or 2 * self.image_size
 
     @property
     def scope(self) -> Scope:

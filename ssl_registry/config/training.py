@@ -74,14 +74,46 @@ class TrainingConfig(StrictModel):
         description="At most this many steps, also in mid-epoch; the schedule spans the shorter "
         "run. For trials.",
     )
-    batch_size: int = Field(default=256, ge=1, description="Images per step.")
-    device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, mps.")
+    batch_size: int = Field(
+        default=256, ge=1, description="Images per step, of all processes together."
+    )
+    accumulation: int = Field(
+        default=1,
+        ge=1,
+        description="Micro-batches that a step's images are shown in, one after the other, to "
+        "save memory; must divide them evenly. Contrastive negatives and batch statistics then "
+        "come from the micro-batch alone, so that it is another training than one with the whole "
+        "batch.",
+    )
+    checkpointing: bool = Field(
+        default=False,
+        description="Keep only the inputs of the network's blocks and compute their activations "
+        "again in the backward: the same result with less memory, for about a third more time.",
+    )
+    sync_batch_norm: bool = Field(
+        default=True,
+        description="In several processes, batch normalisation over the images of all of them, "
+        "as in one process. Without, each normalises its own, which is faster and another "
+        "training.",
+    )
+    device: str = Field(
+        default="auto",
+        description="auto, cpu, cuda, cuda:1, mps. Several processes take auto, cuda or cpu, and "
+        "one GPU each.",
+    )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto",
-        description="auto takes bf16 autocast on CUDA devices that have it, else fp32.",
+        description="auto takes bf16 autocast on devices that compute in it (CUDA; CPUs with AMX "
+        "or AVX-512 BF16), else fp32; a resumed run goes on in the one it began with.",
     )
     threads: int | None = Field(
         default=None, ge=1, description="CPU threads of torch; default: torch's own choice."
+    )
+    data_on_device: Literal["auto"] | bool = Field(
+        default="auto",
+        description="Whether all stored images are kept in the memory of the device. auto: on an "
+        "accelerator, if they take at most a quarter of what it has free; else batches are "
+        "gathered while steps run, and sent. The result is the same.",
     )
     checkpoint_seconds: float = Field(
         default=60.0,

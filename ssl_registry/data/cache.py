@@ -25,6 +25,7 @@ from ssl_registry.data.cache_place import cache_root as cache_root
 from ssl_registry.data.cache_rows import IMAGES, MASKS
 from ssl_registry.data.cache_rows import CacheSettings as CacheSettings
 from ssl_registry.data.cache_writer import INDEX
+from ssl_registry.data.collection import no_collection
 from ssl_registry.errors import DataError, RunError
 from ssl_registry.files import read_json
 from ssl_registry.interfaces.dataset import Dataset, Sample
@@ -89,6 +90,12 @@ def cache_key(dataset: Dataset, samples: Sequence[Sample], settings: CacheSettin
     Raises:
         DataError: A file that was listed is not there any more.
     """
+    with no_collection():
+        digest = _digest(dataset, samples, settings)
+    return f"{dataset.config.name.replace('/', '-')}-{settings.size}px-{digest[:24]}"
+
+
+def _digest(dataset: Dataset, samples: Sequence[Sample], settings: CacheSettings) -> str:
     # None of these changes a dataset's pixels.
     config = dataset.config.model_dump(mode="python", exclude={"name", "split", "weight"})
     facts = {
@@ -111,7 +118,7 @@ def cache_key(dataset: Dataset, samples: Sequence[Sample], settings: CacheSettin
                 stamps[file] = _stamp(file, sample.id)
         facts_of.append((sample.id, sample.has_mask, [stamps[file] for file in files]))
     digest.update(repr(facts_of).encode())
-    return f"{dataset.config.name.replace('/', '-')}-{settings.size}px-{digest.hexdigest()[:24]}"
+    return digest.hexdigest()
 
 
 def _stamp(file: str, sample_id: str) -> tuple[str, int, int]:

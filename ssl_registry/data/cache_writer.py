@@ -21,7 +21,8 @@ from typing import Any, BinaryIO, Self
 
 from numpy.lib.format import write_array_header_1_0
 
-from ssl_registry.data.cache_rows import CacheSettings, Row, read_rows, row_shapes
+from ssl_registry.data.cache_readers import read_rows
+from ssl_registry.data.cache_rows import IMAGES, CacheSettings, Rows, row_shapes
 from ssl_registry.errors import DataError
 from ssl_registry.files import write_json, write_text
 from ssl_registry.interfaces.dataset import Dataset, Sample
@@ -127,17 +128,18 @@ class CacheWriter:
     ) -> None:
         self._stack.__exit__(kind, error, trace)
 
-    def append(self, rows: Sequence[Row]) -> None:
+    def append(self, rows: Rows) -> None:
         """Write some rows and note them in the journal."""
-        reasons = {}
-        for place, row in enumerate(rows, start=self.done):
-            if row.reason:
-                reasons[place] = row.reason
-            for name, file in self._files.items():
-                file.write(row.arrays[name].data)
-                self._digest.update(row.arrays[name].data)
-        for file in self._files.values():
+        reasons = {self.done + place: reason for place, reason in rows.reasons.items()}
+        for name, file in self._files.items():
+            file.write(rows.arrays[name].data)
             file.flush()
+        if len(self._files) == 1:
+            self._digest.update(rows.arrays[IMAGES].data)
+        else:
+            for parts in zip(*(rows.arrays[name] for name in self._files), strict=True):
+                for part in parts:
+                    self._digest.update(part.data)
         self.done += len(rows)
         self.unreadable |= reasons
         self._journal.write(json.dumps(self._state(reasons)) + "\n")

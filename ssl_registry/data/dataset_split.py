@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ssl_registry.config.split import Part
-from ssl_registry.data.duplicates import dataset_clusters
+from ssl_registry.data.cluster_file import kept_clusters
+from ssl_registry.data.kept import kept
 from ssl_registry.data.splits import make_split
 from ssl_registry.interfaces.dataset import Dataset, Sample
 
@@ -13,11 +14,15 @@ from ssl_registry.interfaces.dataset import Dataset, Sample
 def split_dataset(dataset: Dataset, samples: Sequence[Sample]) -> dict[str, Part]:
     """Divide a dataset's samples as its config says: sample id to part, in their order.
 
-    With `group_by = "duplicates"` all images are read, to find the near-duplicates.
+    With `group_by = "duplicates"` all images are read, to find the near-duplicates; what was
+    found is kept beside the image caches.
 
     Raises:
         DataError: The samples do not allow the split, or an image cannot be read.
     """
     recipe = dataset.config.split
-    clusters = dataset_clusters(dataset, samples) if recipe.group_by == "duplicates" else None
+    clusters = None
+    if recipe.group_by == "duplicates":
+        key = ("clusters", dataset.config.model_dump_json(exclude={"split", "weight"}))
+        clusters = kept(key, lambda: kept_clusters(dataset, samples))
     return make_split(samples, recipe, clusters)

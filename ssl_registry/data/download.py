@@ -20,8 +20,10 @@ from ssl_registry.data.room import need_room
 from ssl_registry.data.transfer import ResumingDownloader, TransferError
 from ssl_registry.data.unpack import ArchiveError, unpack
 from ssl_registry.errors import DataError, UserError
+from ssl_registry.file_lock import FileLock
 from ssl_registry.interfaces.dataset import Dataset, Download, Release
 
+LOCK = ".lock"
 UNPACKED_SHARE = 1.25
 """What an archive of images unpacks to, as a share of its length, where it is not known yet."""
 
@@ -108,18 +110,13 @@ def work_folder(root: Path) -> Path:
 @contextmanager
 def _alone(work: Path) -> Iterator[None]:
     """Work in a folder as the only process, where the system knows locks."""
-    descriptor = os.open(work, os.O_RDONLY) if sys.platform != "win32" else -1
+    lock = FileLock(work / LOCK)
+    if not lock.take():
+        raise DataError(f"another process is downloading into {work}; wait for its end")
     try:
-        if sys.platform != "win32":
-            import fcntl
-
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
-    except BlockingIOError:
-        raise DataError(f"another process is downloading into {work}; wait for its end") from None
     finally:
-        if descriptor >= 0:
-            os.close(descriptor)
+        lock.remove()
         with suppress(OSError):
             work.rmdir()  # unless something is worth keeping
 

@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from ssl_registry.config.split import PARTS, Part
 from ssl_registry.data.choice import some
 from ssl_registry.data.duplicates import DuplicatePair, find_duplicates
+from ssl_registry.data.kept import kept
 from ssl_registry.data.similarity import Keep, Places
+from ssl_registry.data.splits import split_digest
 from ssl_registry.data.thumbnails import (
     SIDE,
     dataset_thumbnails,
@@ -113,6 +115,12 @@ def find_leaks(data: LoadedData) -> LeakReport:
     It compares the cached pixels and stays fast: at most `CLOSE_COMPARISONS` pairs are looked at
     closely. Images below 32 px show too little to be compared.
     """
+    cache = data.cache
+    key = ("leaks", cache.fingerprint, split_digest(data.parts), cache.images.shape[-1])
+    return kept(key, lambda: _find_leaks(data))
+
+
+def _find_leaks(data: LoadedData) -> LeakReport:
     used = data.places(PARTS)
     samples = [data.samples[place] for place in used]
     parts = [data.parts[sample.id] for sample in samples]

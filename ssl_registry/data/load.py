@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +12,9 @@ from ssl_registry.build import build_dataset
 from ssl_registry.config.model import DatasetConfig
 from ssl_registry.config.split import Part
 from ssl_registry.data.cache import CacheSettings, ImageCache, open_cache
+from ssl_registry.data.collection import no_collection
 from ssl_registry.data.dataset_split import split_dataset
+from ssl_registry.data.kept import kept
 from ssl_registry.data.splits import split_digest
 from ssl_registry.errors import DataError
 from ssl_registry.interfaces.dataset import Dataset, Sample
@@ -75,7 +75,14 @@ def load_data(config: DatasetConfig, *, size: int, channels: int, masks: bool) -
         DatasetNotFoundError: The data are not there.
         DataError: They cannot be used; says which file and what to do.
     """
-    with _no_collection():
+    return kept(
+        ("data", config.model_dump_json(), size, channels, masks),
+        lambda: _load(config, size, channels, masks),
+    )
+
+
+def _load(config: DatasetConfig, size: int, channels: int, masks: bool) -> LoadedData:
+    with no_collection():
         dataset = build_dataset(config)
         samples = tuple(dataset.samples())
         if not samples:
@@ -85,15 +92,3 @@ def load_data(config: DatasetConfig, *, size: int, channels: int, masks: bool) -
         parts = split_dataset(dataset, samples)
     cache = open_cache(dataset, samples, CacheSettings(size, channels, masks))
     return LoadedData(dataset, samples, parts, cache)
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Pause Python's search for cycles: samples have none, and among many it takes a third."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

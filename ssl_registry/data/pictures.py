@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
-from PIL import ImageChops
+from PIL import ImageChops, UnidentifiedImageError
 
 from ssl_registry.errors import DataError
 
@@ -37,12 +37,7 @@ def read_luma(path: Path) -> NDArray[np.uint8]:
     Raises:
         DataError: It cannot be decoded to its last pixel; names the file.
     """
-    with _decoded(path) as picture:
-        if picture.mode == "L":
-            return np.array(picture)
-        if _is_deep(picture):
-            return _high_byte(picture)
-        return np.array(_opaque(picture).convert("L"))
+    return _read(path, _luma)
 
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:
@@ -53,10 +48,7 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
     Raises:
         DataError: It cannot be decoded to its last pixel; names the file.
     """
-    with _decoded(path) as picture:
-        if _is_deep(picture):
-            return np.repeat(_high_byte(picture)[..., np.newaxis], 3, axis=2)
-        return np.array(_opaque(picture))
+    return _read(path, _colour)
 
 
 def read_binary_mask(path: Path) -> NDArray[np.bool_]:
@@ -70,8 +62,7 @@ def read_binary_mask(path: Path) -> NDArray[np.bool_]:
         DataError: It cannot be decoded, or holds values but none above 127 (such as a mask
             of 0 and 1, which would silently vanish); names the file.
     """
-    with _decoded(path) as picture:
-        values = _brightest(picture)
+    values = _read(path, _brightest)
     mask: NDArray[np.bool_] = values > _MASK_LEVEL
     if not mask.any() and values.any():
         raise DataError(
@@ -87,36 +78,55 @@ def picture_size(path: Path) -> tuple[int, int]:
     Raises:
         DataError: It has no readable header; names the file.
     """
-    with _opened(path) as picture:
-        return picture.size
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[PillowImage.Image]:
-    """A picture of which only the header is read; errors, also of the block, name the file."""
     try:
         with PillowImage.open(path) as picture:
-            yield picture
+            return picture.size
     except UNREADABLE as error:
-        reason = error if str(error) else type(error).__name__
-        raise DataError(f"cannot read the image {path}: {reason}") from error
+        raise _unreadable(path, error) from error
 
 
-@contextmanager
-def _decoded(path: Path) -> Iterator[PillowImage.Image]:
-    """A picture with its pixels; floating-point ones are gray levels of 0 to 255."""
-    with _opened(path) as picture:
-        # numpy would take a truncated picture for an object and not raise.
-        picture.load()
-        if picture.mode == "F":
-            _check_gray_levels(np.asarray(picture))
-        yield picture
+def _read(
+    path: Path, values: Callable[[PillowImage.Image], NDArray[np.uint8]]
+) -> NDArray[np.uint8]:
+    """Values of a picture with all its pixels; floating-point ones are gray levels of 0 to 255."""
+    try:
+        # Pillow reads a file in many small pieces, which costs as much as decoding a tiny one.
+        with path.open("rb", buffering=0) as file:
+            content = BytesIO(file.readall())
+        with PillowImage.open(content) as picture:
+            # numpy would take a truncated picture for an object and not raise.
+            picture.load()
+            if picture.mode == "F":
+                _check_gray_levels(np.asarray(picture))
+            return values(picture)
+    except UNREADABLE as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    if isinstance(error, UnidentifiedImageError):  # its text names a place in memory
+        return DataError(f"cannot read the image {path}: it is of no format that is known")
+    return DataError(f"cannot read the image {path}: {str(error) or type(error).__name__}")
 
 
 def _check_gray_levels(values: NDArray[np.float32]) -> None:
     """Refuse floating-point values that Pillow would cut: shares of 0 to 1 would all be black."""
     if not (np.isfinite(values) & (values >= 0) & (values <= 255) & (values % 1 == 0)).all():
         raise ValueError("its floating-point values are no gray levels; save it with 8 or 16 bits")
+
+
+def _luma(picture: PillowImage.Image) -> NDArray[np.uint8]:
+    if picture.mode == "L":
+        return np.array(picture)
+    if _is_deep(picture):
+        return _high_byte(picture)
+    return np.array(_opaque(picture).convert("L"))
+
+
+def _colour(picture: PillowImage.Image) -> NDArray[np.uint8]:
+    if _is_deep(picture):
+        return np.repeat(_high_byte(picture)[..., np.newaxis], 3, axis=2)
+    return np.array(_opaque(picture))
 
 
 def _brightest(picture: PillowImage.Image) -> NDArray[np.uint8]:
@@ -133,6 +143,8 @@ def _brightest(picture: PillowImage.Image) -> NDArray[np.uint8]:
 
 def _opaque(picture: PillowImage.Image) -> PillowImage.Image:
     """The picture as RGB without its alpha; colours under transparent pixels are kept."""
+    if picture.mode == "RGB":
+        return picture
     # Only by way of RGBA does Pillow take transparent palettes without a warning.
     return (picture.convert("RGBA") if picture.mode == "P" else picture).convert("RGB")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -45,6 +46,17 @@ class ImagePool:
 
     def __len__(self) -> int:
         return len(self._place)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of the images."""
+        channels, height, width = self.members[0].cache.images.shape[1:]
+        return channels, height, width
+
+    @property
+    def bytes(self) -> int:
+        """What all images take."""
+        return len(self) * math.prod(self.shape)
 
     def _names(self) -> list[str]:
         return [member.dataset.config.name for member in self.members]

@@ -29,19 +29,19 @@ def resize_probabilities(probabilities: Probabilities, size: tuple[int, int]) ->
 
 
 def predicted_planes(probabilities: Probabilities, threshold: float, exclusive: bool) -> Planes:
-    """Decide each pixel: boolean `[K, H, W]`, one plane per foreground class.
+    """Decide each pixel: boolean `[..., K, H, W]`, one plane per foreground class.
 
     One class, or several that may overlap, are each foreground where their probability exceeds
     `threshold`. Several exclusive classes compete with each other and with the background, whose
     probability is what the K foreground probabilities (of a softmax over K + 1) leave over,
     `max(0, 1 - sum)`: the most probable wins, the background on a tie, and `threshold` is not used.
     """
-    classes = probabilities.shape[0]
+    classes = probabilities.shape[-3]
     if classes == 1 or not exclusive:
         return probabilities > threshold
-    background = np.maximum(0.0, 1.0 - probabilities.sum(axis=0, keepdims=True))
-    winner = np.concatenate([background, probabilities]).argmax(axis=0)
-    planes: Planes = winner == np.arange(1, classes + 1)[:, None, None]
+    background = np.maximum(0.0, 1.0 - probabilities.sum(axis=-3, keepdims=True))
+    winner = np.concatenate([background, probabilities], axis=-3).argmax(axis=-3)
+    planes: Planes = winner[..., None, :, :] == np.arange(1, classes + 1)[:, None, None]
     return planes
 
 

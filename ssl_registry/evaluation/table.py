@@ -6,16 +6,18 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from ssl_registry.errors import DataError
 from ssl_registry.evaluation import metrics
 from ssl_registry.evaluation.segment import predicted_planes, resize_probabilities, truth_planes
 from ssl_registry.files import write_text
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Size = Literal["training", "native"]
 
@@ -84,6 +86,8 @@ def metrics_table(
     Raises:
         DataError: A mask does not fit its probabilities or the classes; names the image.
     """
+    import pandas as pd  # takes a while, and pre-training needs none
+
     rows = [
         row
         for image in images
@@ -146,6 +150,8 @@ def read_table(path: Path) -> pd.DataFrame:
     Raises:
         DataError: The file cannot be read or is no such table.
     """
+    import pandas as pd
+
     ratios = [name for name, kind in _TYPES.items() if kind is np.float64]
     try:
         table = pd.read_csv(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl_registry.evaluation.segment import predicted_planes, truth_planes
+from ssl_registry.evaluation.segment import Planes, predicted_planes, truth_planes
 
 
 def validation_dice(
@@ -28,17 +28,24 @@ def validation_dice(
         empty too, else 0.
     """
     classes = probabilities.shape[1]
-    dice = np.empty((len(probabilities), classes))
-    present = np.empty(dice.shape, dtype=bool)
-    for number, (probability, mask) in enumerate(zip(probabilities, masks, strict=True)):
-        predicted = predicted_planes(probability, threshold, exclusive)
-        truth = truth_planes(mask, classes)
-        overlap = (predicted & truth).sum(axis=(1, 2))
-        total = predicted.sum(axis=(1, 2)) + truth.sum(axis=(1, 2))
-        dice[number] = np.where(total > 0, 2 * overlap / np.maximum(total, 1), 1.0)
-        present[number] = truth.any(axis=(1, 2))
+    predicted = predicted_planes(probabilities, threshold, exclusive)
+    truth = _truth_planes(masks, classes)
+    present: NDArray[np.bool_] = np.any(truth, axis=(2, 3))
+    overlap = np.count_nonzero(predicted & truth, axis=(2, 3))
+    total = np.count_nonzero(predicted, axis=(2, 3)) + np.count_nonzero(truth, axis=(2, 3))
+    dice: NDArray[np.float64] = np.where(total > 0, 2 * overlap / np.maximum(total, 1), 1.0)
     by_class = [dice[present[:, k], k].mean() for k in range(classes) if present[:, k].any()]
     return {
         "dice/lesion": float(np.mean(by_class)) if by_class else 0.0,
         "dice/all_empty1": float(dice.mean()),
     }
+
+
+def _truth_planes(masks: NDArray[np.uint8], classes: int) -> Planes:
+    """Boolean planes `[N, K, S, S]` of all masks."""
+    if masks.ndim == 4:
+        return np.stack([truth_planes(mask, classes) for mask in masks])
+    side = masks.shape[-1]
+    # Masks of class numbers lie below one another as well as one by one.
+    planes = truth_planes(masks.reshape(-1, side), classes).reshape(classes, *masks.shape)
+    return planes.swapaxes(0, 1)

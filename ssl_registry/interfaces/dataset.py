@@ -113,7 +113,8 @@ class Sample:
 class Dataset(ABC):
     """A set of images, built from its config by `Dataset(config)`.
 
-    Reading must be thread-safe: the cache is filled by several threads.
+    Reading must be thread-safe: the cache is filled by several threads, or by several processes
+    if the dataset can be pickled, whichever is quicker; both must read the same pixels.
     """
 
     info: DatasetInfo
@@ -146,6 +147,24 @@ class Dataset(ABC):
 
         Raises:
             DataError: It cannot be read; names the file.
+        """
+        return None
+
+    @classmethod
+    def write_sample(cls, root: Path, seed: int) -> DatasetConfig | None:
+        """Write a tiny data set in the layout of the release; give the config that reads it.
+
+        `ssl-registry plugins check` and `ssl_registry.testing` check the dataset on it, so that
+        nobody needs the real data. About a dozen images of a few pixels each, drawn from `seed`,
+        do: enough groups for each part of the split, and masks where the release has them.
+        A dataset that needs no files leaves it as it is.
+
+        Args:
+            root: An empty folder.
+            seed: Another seed gives other pixels, in files of the same names.
+
+        Returns:
+            The config, with `root` in it; None if nothing is offered.
         """
         return None
 

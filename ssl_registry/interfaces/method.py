@@ -19,12 +19,14 @@ class MethodContext:
     Attributes:
         num_images: Images that are trained on.
         total_steps: Steps the run will take.
-        batch_size: Images per step and process.
+        batch_size: Images per forward and process: those of a step, divided by the processes and
+            the micro-batches.
         image_size: Side of the views, px.
         channels: Channels of the views.
         vocabulary: For each key of `Sample.meta`, its values in order; `PretrainBatch.meta`
             holds places in it.
-        world_size: Number of processes.
+        world_size: Number of processes; see `ssl_registry.nn.distributed` for what a method
+            has to do to train in several as in one.
     """
 
     num_images: int

@@ -11,21 +11,26 @@ from torch import nn
 
 from ssl_registry.config.training import TrainingConfig
 from ssl_registry.errors import DeviceError
+from ssl_registry.training.allocator import keep_freed_memory
+
+Precision = Literal["fp32", "bf16"]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Execution:
     """How the arithmetic is done; other values give other bits.
 
     Attributes:
         device: The torch device.
-        precision: fp32, or bf16 autocast (weights, losses and EMA stay fp32).
+        precision: fp32, or bf16 autocast (weights, losses, EMA and statistics stay fp32).
         threads: CPU threads.
+        automatic: Whether the precision is this library's choice.
     """
 
     device: torch.device
-    precision: Literal["fp32", "bf16"]
+    precision: Precision
     threads: int
+    automatic: bool = False
 
     def autocast(self) -> AbstractContextManager[object]:
         """Context of a forward pass in the chosen precision."""
@@ -34,15 +39,22 @@ class Execution:
         )
 
     def place(self, module: nn.Module) -> None:
-        """Move a module to the device, channels last where that helps bf16 convolutions."""
-        if self.precision == "bf16":
-            module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        else:
-            module.to(self.device)
+        """Move a module to the device, channels last where that makes convolutions faster."""
+        last = self.precision == "bf16" or self.device.type == "cpu"
+        layout = torch.channels_last if last else torch.contiguous_format
+        module.to(self.device, memory_format=layout)  # type: ignore[call-overload]
+
+    def go_on_with(self, precision: Precision, module: nn.Module) -> None:
+        """Compute as a run did before it was resumed, if the config leaves it to us."""
+        if self.automatic and precision != self.precision:
+            self.precision = precision
+            self.place(module)
 
 
 def choose_execution(config: TrainingConfig) -> Execution:
     """Resolve `auto`, set the thread count, and check that the device is there.
+
+    On the CPU glibc is told to keep freed memory for the next step; see `keep_freed_memory`.
 
     On CUDA, cuDNN is told to use deterministic kernels and not to choose them by timing, so that
     a resumed run computes as the uninterrupted one. That is as far as it goes there: operations
@@ -57,11 +69,27 @@ def choose_execution(config: TrainingConfig) -> Execution:
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.deterministic = True
-    precision = config.precision
-    if precision == "auto":
-        fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-        precision = "bf16" if fast else "fp32"
-    return Execution(device, precision, torch.get_num_threads())
+    if device.type == "cpu":
+        keep_freed_memory()
+    threads = torch.get_num_threads()
+    if config.precision == "auto":
+        precision: Precision = "bf16" if computes_in_bf16(device) else "fp32"
+        return Execution(device, precision, threads, automatic=True)
+    return Execution(device, config.precision, threads)
+
+
+def computes_in_bf16(device: torch.device) -> bool:
+    """Whether a device multiplies bf16 numbers in hardware, and so faster than fp32.
+
+    Of CPUs those do that have AMX tiles or AVX-512 BF16. It is asked of the processor and not
+    timed, so that the same machine always gives the same answer.
+    """
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type != "cpu":
+        return False
+    questions = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    return any(getattr(torch.cpu, question, bool)() for question in questions)
 
 
 def _device(name: str) -> torch.device:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from torch import Tensor
 from ssl_registry.build import build_backbone, build_decoder, build_task
 from ssl_registry.config.finetune import FinetuneConfig
 from ssl_registry.config.run import NormalizationConfig
+from ssl_registry.data.batches import StoredArray, device_batches
 from ssl_registry.data.fractions import labelled_fraction
 from ssl_registry.data.leaks import find_leaks, warn_of_leaks
 from ssl_registry.data.load import LoadedData
@@ -29,7 +30,9 @@ from ssl_registry.nn.segmentation import SegmentationNetwork, output_count
 from ssl_registry.progress import say
 from ssl_registry.training.device import Execution, choose_execution
 from ssl_registry.training.job import Job
+from ssl_registry.training.launch import refuse_several
 from ssl_registry.training.loop import Loop, total_steps
+from ssl_registry.training.pictures import ValidationPictures
 from ssl_registry.training.pretrain import check_image_size
 from ssl_registry.training.randomness import seed_torch
 from ssl_registry.training.run import Run, check_place, holding, start_run
@@ -60,20 +63,28 @@ class FinetuneJob(Job):
     ) -> None:
         self.module = self._task = task
         self.images = len(labelled)
-        self._data, self._labelled, self._config = data, labelled, config
-        self._execution = execution
+        self._data, self._config, self._execution = data, config, execution
         normalize = Normalize(*config.normalization.for_channels(config.channels))
         self._normalize = normalize.to(execution.device)
+        if data.cache.masks is None:
+            raise DataError("the dataset was loaded without its masks")
+        self._images, self._masks = (
+            device_batches(
+                StoredArray(array, labelled), execution.device, config.training.data_on_device
+            )
+            for array in (data.cache.images, data.cache.masks)
+        )
         self._validation = masked_places(data, "val")
+        self._truth = data.cache.masks[self._validation]
         self._predictor = predictor_of(task.predictor, data, config, execution)
+        self._pictures = ValidationPictures(data, self._validation, config.threshold)
         self._best: dict[str, Tensor] = {}
         self._best_score, self._best_epoch = -math.inf, 0
 
     def step(self, indices: NDArray[np.int64]) -> StepOutput:
         """One forward of the task on a labelled batch."""
-        places, device = self._labelled[indices], self._execution.device
-        images = torch.from_numpy(self._data.cache.images[places]).to(device)
-        batch = SegmentationBatch(images.float() / 255, self._masks(places).to(device))
+        images = self._images.images(indices)
+        batch = SegmentationBatch(images.float() / 255, self._masks.images(indices))
         with torch.no_grad():
             batch = self._task.augment(batch)
             batch = SegmentationBatch(self._normalize(batch.images), batch.masks)
@@ -81,10 +92,10 @@ class FinetuneJob(Job):
             output: StepOutput = self.module(batch, None)
         return output
 
-    def _masks(self, places: NDArray[np.int64]) -> Tensor:
-        if self._data.cache.masks is None:
-            raise DataError("the dataset was loaded without its masks")
-        return torch.from_numpy(self._data.cache.masks[places])
+    def prepare(self, coming: Sequence[NDArray[np.int64]]) -> None:
+        """Gather the next batches meanwhile, where that pays."""
+        self._images.prepare(coming)
+        self._masks.prepare(coming)
 
     def epoch_ended(self, epoch: int, last: bool) -> Mapping[str, float]:
         """Validate, and keep the weights if they are the best so far."""
@@ -92,15 +103,19 @@ class FinetuneJob(Job):
         if not due or not len(self._validation):
             return {}
         probabilities = self._predictor.probabilities(self._data.cache.images[self._validation])
-        truth = self._masks(self._validation).numpy()
+        self._pictures.keep(epoch, probabilities)
         scores = validation_dice(
-            probabilities, truth, self._config.threshold, self._data.dataset.info.exclusive
+            probabilities, self._truth, self._config.threshold, self._data.dataset.info.exclusive
         )
         score = scores[self._config.selection]
         if score > self._best_score:
             self._best = owned(self._task.predictor.state_dict())
             self._best_score, self._best_epoch = score, epoch
         return {f"validation/{name}": value for name, value in scores.items()}
+
+    def pictures(self, epoch: int) -> Mapping[str, NDArray[np.uint8]]:
+        """Validation images with truth and prediction outlined, after each validation."""
+        return self._pictures.draw(epoch)
 
     def tensors(self) -> Mapping[str, Tensor]:
         """The best weights so far."""
@@ -124,8 +139,15 @@ class FinetuneJob(Job):
             self._task.predictor.load_state_dict(self._best)
 
 
-def run_finetuning(config: FinetuneConfig, out: Path | None, *, resume: bool) -> Path:
+def run_finetuning(
+    config: FinetuneConfig,
+    out: Path | None,
+    *,
+    resume: bool,
+    observers: Sequence[object] = (),
+) -> Path:
     """Fine-tune, test, and write weights, table and report; gives the run's folder."""
+    refuse_several("fine-tuning")
     execution = choose_execution(config.training)
     check_place(out)
     pretrained = read_card(config.weights) if config.weights else None
@@ -146,7 +168,7 @@ def run_finetuning(config: FinetuneConfig, out: Path | None, *, resume: bool) ->
         if leaks:
             warn_of_leaks(leaks)
         job = FinetuneJob(task, data, labelled, config, execution)
-        loop = Loop(job, config.training, config.seed, run.folder, execution)
+        loop = Loop(job, config.training, config.seed, run.folder, execution, observers)
         state = loop.train(run.record, resume=resume)
         job.take_best()
         summary = {

@@ -60,25 +60,37 @@ class LARS(Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    self._move(parameter, parameter.grad, group)
+            weights = [parameter for parameter in group["params"] if parameter.grad is not None]
+            if weights:
+                self._move(weights, group)
         return loss
 
-    def _move(self, weights: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
-        direction = gradient.add(weights, alpha=group["weight_decay"])
+    def _move(self, weights: list[Tensor], group: dict[str, Any]) -> None:
+        """Move all weights of a group at once, an operation on all of them at a time."""
+        gradients = [weight.grad for weight in weights if weight.grad is not None]
+        directions = torch._foreach_add(gradients, weights, alpha=group["weight_decay"])
         if group["adapted"]:
-            direction = direction * _trust_ratio(weights, direction, group["trust_coefficient"])
-        state = self.state[weights]
+            ratios = _trust_ratios(weights, directions, group["trust_coefficient"])
+            torch._foreach_mul_(directions, list(ratios))
+        velocities = [self._velocity(weight) for weight in weights]
+        torch._foreach_mul_(velocities, group["momentum"])
+        torch._foreach_add_(velocities, directions, alpha=group["lr"])
+        torch._foreach_sub_(weights, velocities)
+
+    def _velocity(self, weight: Tensor) -> Tensor:
+        state = self.state[weight]
         if "momentum_buffer" not in state:
-            state["momentum_buffer"] = torch.zeros_like(weights)
+            state["momentum_buffer"] = torch.zeros_like(weight)
         velocity: Tensor = state["momentum_buffer"]
-        velocity.mul_(group["momentum"]).add_(direction, alpha=group["lr"])
-        weights.sub_(velocity)
+        return velocity
 
 
-def _trust_ratio(weights: Tensor, direction: Tensor, coefficient: float) -> Tensor:
-    """Ratio of the norms times the coefficient; a tensor, so that no GPU waits for it."""
-    size, length = weights.norm(), direction.norm()
-    defined = (size > 0) & (length > 0)
-    return torch.where(defined, coefficient * size / length, torch.ones_like(size))
+def _trust_ratios(
+    weights: list[Tensor], directions: tuple[Tensor, ...], coefficient: float
+) -> tuple[Tensor, ...]:
+    """Ratios of the norms times the coefficient; tensors, so that no GPU is waited for."""
+    sizes = torch.stack(torch._foreach_norm(weights))
+    lengths = torch.stack(torch._foreach_norm(directions))
+    defined = (sizes > 0) & (lengths > 0)
+    ratios = torch.where(defined, coefficient * sizes / lengths, torch.ones_like(sizes))
+    return ratios.unbind()

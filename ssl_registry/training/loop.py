@@ -8,46 +8,73 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ssl_registry.config.training import TrainingConfig
 from ssl_registry.errors import DataError, TrainingError
-from ssl_registry.interfaces.training import StepOutput
-from ssl_registry.progress import Track, track
+from ssl_registry.nn.distributed import alone, rank, world_size
+from ssl_registry.nn.recomputation import recompute_blocks
+from ssl_registry.nn.whole_batch_norm import normalize_over_processes
+from ssl_registry.progress import Track
 from ssl_registry.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ssl_registry.training.device import Execution
+from ssl_registry.training.distributed import checkpoint_of_leader, dealt, images_per_forward
 from ssl_registry.training.interruption import Interrupted, StopRequest
 from ssl_registry.training.job import Job
 from ssl_registry.training.loop_state import LoopState
-from ssl_registry.training.monitoring import peak_memory, scalars_of
+from ssl_registry.training.monitoring import peak_memory
 from ssl_registry.training.observers import Observers
 from ssl_registry.training.optimizer import ScheduledOptimizer
+from ssl_registry.training.processes import (
+    agreed,
+    any_process,
+    leader_track,
+    leads,
+    raise_together,
+)
 from ssl_registry.training.randomness import seed_torch
+from ssl_registry.training.resumption import ResumeWarning as ResumeWarning
+from ssl_registry.training.resumption import deciding_facts, warn_of_changes
 from ssl_registry.training.run_folder import RunFolder
-from ssl_registry.training.running import RunningStatistics
 from ssl_registry.training.schedule import Schedule
+from ssl_registry.training.stepper import Stepper
 
 MAX_SKIPPED = 5
 """So many steps in a row with a non-finite loss or gradient end the run."""
 
 
-class ResumeWarning(UserWarning):
-    """A resumed run computes otherwise than before, so its bits will differ."""
-
-
 class Loop:
-    """Trains a job in a run folder."""
+    """Trains a job in a run folder.
+
+    Of several processes each has one, and they take each step together. The leading one alone
+    writes, measures and tells observers.
+    """
 
     def __init__(
-        self, job: Job, config: TrainingConfig, seed: int, run: RunFolder, execution: Execution
+        self,
+        job: Job,
+        config: TrainingConfig,
+        seed: int,
+        run: RunFolder,
+        execution: Execution,
+        observers: Sequence[object] = (),
     ) -> None:
         self._job, self._config, self._seed = job, config, seed
         self._run, self._execution = run, execution
-        self._observers = Observers(run.path)
+        self._observers = Observers(run.path, observers)
+        self._leads = leads()
+        images_per_forward(config.batch_size, config.accumulation)  # refuses an uneven deal
         self.steps_per_epoch = steps_per_epoch(job.images, config.batch_size)
         self.total_steps = total_steps(job.images, config)
+        if world_size() > 1 and config.sync_batch_norm:
+            normalize_over_processes(job.module)
+        if config.checkpointing:
+            recompute_blocks(job.module)
         execution.place(job.module)
         warmup = config.optimizer.warmup(self.steps_per_epoch)
         factor = config.optimizer.rate_factor(config.batch_size)
@@ -58,7 +85,8 @@ class Loop:
             total_steps=self.total_steps,
         )
         self._optimizer = ScheduledOptimizer(job.module, config.optimizer, schedule)
-        self._statistics = RunningStatistics(job.module)
+        self._stepper = Stepper(job, self._optimizer, config.accumulation)
+        self._stop = StopRequest()
         self._state = LoopState()
         self._saved_at = self._counted_to = time.monotonic()
 
@@ -76,28 +104,25 @@ class Loop:
         """
         if resume:
             self._restore()
-        self._observers.started(record["config"])
-        title, unit = self._job.title, "step"
-        with (
-            StopRequest() as stop,
-            track(title, self.total_steps, done=self._state.step, unit=unit) as bar,
-        ):
+        self._stepper.join_processes(self._batch(min(self._state.step, self.total_steps - 1)))
+        if self._leads:
+            self._observers.started(record["config"])
+            if self._state.step == 0:
+                self._observers.pictures_made(0, self._job.pictures)
+        done = self._state.step
+        with self._stop, leader_track(self._job.title, self.total_steps, done) as bar:
             while self._state.step < self.total_steps:
-                self._one_step(bar)
-                done = self._state.step == self.total_steps
-                if done or self._state.step % self.steps_per_epoch == 0:
-                    self._end_epoch(done)
-                error = self._error()
                 # Asked once: a signal that comes while this is saved waits for the next step.
-                stopping = stop.requested
+                stopping = self._one_step(bar)
+                error = self._error()
                 self._maybe_save(force=stopping or error is not None)
                 if error is not None:
                     self._log_unfinished()
-                    raise error
+                    raise_together(error)
                 if stopping:
-                    raise self._interrupted()
-            if stop.requested:
-                raise self._interrupted()
+                    raise_together(self._interrupted())
+            if any_process(self._stop.requested):
+                raise_together(self._interrupted())
         return self._state
 
     def finished(self, summary: dict[str, Any]) -> None:
@@ -126,52 +151,49 @@ class Loop:
             f"checkpoint is in {self._run.path}. Go on with --resume."
         )
 
-    def _one_step(self, bar: Track) -> None:
-        state, started = self._state, time.perf_counter()
-        epoch, place = divmod(state.step, self.steps_per_epoch)
-        order = self._job.order(self._seed, epoch)
+    def _batch(self, step: int) -> NDArray[np.int64]:
+        """The images of a step, over all processes."""
+        epoch, place = divmod(step, self.steps_per_epoch)
         size = self._config.batch_size
-        seed_torch(self._seed, "step", state.step)
-        self._optimizer.set_step(state.step)
-        self._job.module.train()
-        self._job.module.before_step(state.step)
-        self._statistics.keep()
-        output = self._job.step(order[place * size : (place + 1) * size])
-        loss = output.loss.item()
-        norm = self._update(output) if math.isfinite(loss) else math.nan
-        committed = math.isfinite(norm)
-        if committed:
-            scalars = {**scalars_of(output), "gradient_norm": norm}
-            state.committed(loss, scalars)
-            self._job.stepped(scalars)
+        return self._job.order(self._seed, epoch)[place * size : (place + 1) * size]
+
+    def _one_step(self, bar: Track) -> bool:
+        """Take a step, and end its epoch if it is the last; gives whether to stop after it."""
+        state, started = self._state, time.perf_counter()
+        batch = self._batch(state.step)
+        if state.step + 1 < self.total_steps:
+            coming = self._batch(state.step + 1)
+            self._job.prepare(dealt(coming, self._config.accumulation))
+        seed_torch(self._seed, "step", state.step, rank())
+        step = self._stepper.take(state.step, batch, self._stop.requested)
+        if step.committed:
+            state.committed(step.loss, step.scalars)
+            self._job.stepped(step.scalars)
         else:
-            self._statistics.put_back()
             state.left_out()
-        self._job.module.after_step(state.step, committed)
         seconds = time.perf_counter() - started
         state.took(seconds)
-        bar.advance(note=f"epoch {epoch + 1}, loss {loss:.4f}, {size / seconds:.0f} images/s")
-
-    def _update(self, output: StepOutput) -> float:
-        """Move the weights, unless a gradient is non-finite; gives the norm of all gradients."""
-        optimizer = self._optimizer.optimizer
-        optimizer.zero_grad(set_to_none=True)
-        output.loss.backward()  # type: ignore[no-untyped-call]
-        norm = self._optimizer.gradient_norm()
-        if math.isfinite(norm):
-            optimizer.step()
-        return norm
+        speed = f"{len(batch) / seconds:.0f} images/s"
+        epoch = math.ceil(state.step / self.steps_per_epoch)
+        bar.advance(note=f"epoch {epoch}, loss {step.loss:.4f}, {speed}")
+        done = state.step == self.total_steps
+        if done or state.step % self.steps_per_epoch == 0:
+            self._end_epoch(done)
+        return step.stopping if world_size() > 1 else self._stop.requested
 
     def _end_epoch(self, last: bool) -> None:
-        row = self._row()
-        row.update(self._job.epoch_ended(row["epoch"], last))
-        self._run.log(row)
-        self._observers.epoch_ended(row["epoch"], row)
+        with agreed(), alone():
+            if self._leads:
+                row = self._row()
+                row.update(self._job.epoch_ended(row["epoch"], last))
+                self._run.log(row)
+                self._observers.epoch_ended(row["epoch"], row)
+                self._observers.pictures_made(row["epoch"], self._job.pictures)
         self._state.start_epoch()
 
     def _log_unfinished(self) -> None:
         """Log the steps of the running epoch when the job ends the run."""
-        if self._job.stop_reason and self._state.epoch_losses:
+        if self._leads and self._job.stop_reason and self._state.epoch_losses:
             self._run.log(self._row())
 
     def _row(self) -> dict[str, Any]:
@@ -190,19 +212,17 @@ class Loop:
 
     def _maybe_save(self, *, force: bool) -> None:
         due = time.monotonic() - self._saved_at >= self._config.checkpoint_seconds
-        if force or due or self._state.step == self.total_steps:
+        if self._leads and (force or due or self._state.step == self.total_steps):
             self._save()
 
     def _save(self) -> None:
-        execution, now = self._execution, time.monotonic()
+        now = time.monotonic()
         self._state.wall_seconds += now - self._counted_to
         self._state.peak_memory = max(self._state.peak_memory, peak_memory())
         self._counted_to = now
         state = {
             **asdict(self._state),
-            "threads": execution.threads,
-            "precision": execution.precision,
-            "device": execution.device.type,
+            **deciding_facts(self._execution),
             "job": dict(self._job.numbers()),
         }
         tensors = {
@@ -214,34 +234,20 @@ class Loop:
         self._saved_at = time.monotonic()
 
     def _restore(self) -> None:
-        checkpoint = load_checkpoint(self._run.checkpoints)
+        with agreed():
+            checkpoint = load_checkpoint(self._run.checkpoints) if self._leads else None
+            if self._leads:
+                self._run.cut_log(checkpoint.state["step"] if checkpoint else 0)
+        checkpoint = checkpoint_of_leader(checkpoint)
         if checkpoint is None:
-            self._run.cut_log(0)
             return
         kept = dict(checkpoint.state)
-        self._say_what_changed(kept)
+        self._execution.go_on_with(kept["precision"], self._job.module)
+        warn_of_changes(kept, deciding_facts(self._execution))
         self._job.module.load_state_dict(checkpoint.tensors["module"])
         self._optimizer.load_tensors(dict(checkpoint.tensors["optimizer"]))
         self._job.restore(checkpoint.tensors["job"], kept["job"])
         self._state = LoopState(**{name: kept[name] for name in asdict(self._state)})
-        self._run.cut_log(self._state.step)
-
-    def _say_what_changed(self, kept: dict[str, Any]) -> None:
-        execution = self._execution
-        now = {
-            "threads": execution.threads,
-            "precision": execution.precision,
-            "device": execution.device.type,
-        }
-        changed = [f"{key} {kept[key]} -> {now[key]}" for key in now if kept[key] != now[key]]
-        if changed:
-            warnings.warn(
-                f"resumed with {', '.join(changed)}: the result will not equal bit for bit that "
-                "of the uninterrupted run; set training.threads, training.precision and "
-                "training.device as before if it must",
-                ResumeWarning,
-                stacklevel=2,
-            )
 
 
 def steps_per_epoch(images: int, batch_size: int) -> int:

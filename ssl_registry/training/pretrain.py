@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from ssl_registry.build import (
     build_augmentation,
@@ -20,95 +16,33 @@ from ssl_registry.build import (
 )
 from ssl_registry.config.model import ComponentConfig
 from ssl_registry.config.pretrain import PretrainConfig
+from ssl_registry.data.batches import device_batches
 from ssl_registry.data.expected import warn_of_counts
-from ssl_registry.data.mixing import Share, epoch_length
+from ssl_registry.data.mixing import epoch_length
 from ssl_registry.data.pool import ImagePool, load_pool
 from ssl_registry.errors import ConfigError
-from ssl_registry.interfaces.augmentation import Augmentation, Views
-from ssl_registry.interfaces.method import Method, MethodContext, PretrainBatch
-from ssl_registry.interfaces.training import StepOutput
+from ssl_registry.interfaces.method import MethodContext
+from ssl_registry.nn.distributed import world_size
 from ssl_registry.nn.normalization import Normalize
 from ssl_registry.nn.trunk import Trunk
 from ssl_registry.training.device import Execution, choose_execution
-from ssl_registry.training.job import Job
+from ssl_registry.training.distributed import images_per_forward
 from ssl_registry.training.loop import Loop, steps_per_epoch, total_steps
+from ssl_registry.training.loop_state import LoopState
 from ssl_registry.training.monitor import Monitor
-from ssl_registry.training.randomness import mixed_order, seed_torch
+from ssl_registry.training.pretrain_job import PretrainJob as PretrainJob
+from ssl_registry.training.processes import (
+    agreed,
+    leads,
+    of_leader,
+    one_after_another,
+    own_device,
+    session,
+)
+from ssl_registry.training.randomness import seed_torch
 from ssl_registry.training.run import check_place, holding, start_run
+from ssl_registry.training.run_folder import RunFolder
 from ssl_registry.weights.write import write_trunk
-
-
-class PretrainJob(Job):
-    """Gathers a batch, augments it on the device, and hands the views to the method."""
-
-    title = "pre-training"
-
-    def __init__(
-        self,
-        method: Method,
-        augmentation: Augmentation,
-        pool: ImagePool,
-        shares: tuple[Share, ...],
-        normalize: Normalize,
-        execution: Execution,
-        monitor: Monitor,
-    ) -> None:
-        self.module = method
-        self.images = epoch_length(shares)
-        self.monitor = monitor
-        self._pool, self._shares, self._execution = pool, shares, execution
-        self._augmentation = augmentation.to(execution.device)
-        self._normalize = normalize.to(execution.device)
-
-    def order(self, seed: int, epoch: int) -> NDArray[np.int64]:
-        """The order in which an epoch visits the pool's images, mixed as the config says."""
-        return mixed_order(seed, epoch, self._shares)
-
-    def step(self, indices: NDArray[np.int64]) -> StepOutput:
-        """One forward of the method on augmented views."""
-        ids = torch.from_numpy(indices)
-        return self._forward(self._pool.images(indices), ids, self._pool.meta(indices))
-
-    def _forward(self, images: Tensor, ids: Tensor, meta: Mapping[str, Tensor]) -> StepOutput:
-        """The method on views of uint8 images, with their ids and metadata codes."""
-        device = self._execution.device
-        with torch.no_grad():
-            views = self._augmentation(images.to(device, non_blocking=True).float() / 255)
-            views = Views(
-                images=tuple(self._normalize(view) for view in views.images),
-                source=views.source,
-                transforms=views.transforms,
-                masks=views.masks,
-            )
-        batch = PretrainBatch(
-            views=views,
-            sample_id=ids.to(device),
-            meta={key: codes.to(device) for key, codes in meta.items()},
-        )
-        with self._execution.autocast():
-            output: StepOutput = self.module(batch)
-        return output
-
-    def stepped(self, scalars: Mapping[str, float]) -> None:
-        """Watch for collapse."""
-        self.monitor.saw(scalars)
-
-    @property
-    def stop_reason(self) -> str:
-        """A collapse, if the config wants the run to end then."""
-        return self.monitor.stop_reason
-
-    def epoch_ended(self, epoch: int, last: bool) -> Mapping[str, float]:
-        """Validate, and measure what else is due."""
-        return self.monitor.measure(self.module, self._forward, epoch)
-
-    def numbers(self) -> Mapping[str, Any]:
-        """What the monitor has counted."""
-        return self.monitor.numbers()
-
-    def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
-        """Take back what the monitor has counted."""
-        self.monitor.restore(numbers)
 
 
 def augmentation_of(config: PretrainConfig) -> ComponentConfig:
@@ -150,41 +84,81 @@ def check_image_size(size: int, name: str, minimum: int) -> None:
         )
 
 
-def run_pretraining(config: PretrainConfig, out: Path | None, *, resume: bool) -> Path:
-    """Pre-train and write weights and report; gives the run's folder."""
-    augmentation_of(config)  # before anything is cached
-    execution = choose_execution(config.training)
-    check_place(out)
-    trunk = build_trunk(config)
-    pool = load_pool(config.data, config.parts, size=config.stored_size, channels=config.channels)
-    warn_of_counts(config.expected_images, pool.members)
-    steps = total_steps(epoch_length(pool.shares(config.mixing)), config.training)
+def run_pretraining(
+    config: PretrainConfig,
+    out: Path | None,
+    *,
+    resume: bool,
+    observers: Sequence[object] = (),
+) -> Path:
+    """Pre-train and write weights and report; gives the run's folder.
+
+    Of several processes all do this together, and the leading one writes.
+    """
+    with session():
+        return _pretrain_together(config, out, resume, observers)
+
+
+def _pretrain_together(
+    config: PretrainConfig, out: Path | None, resume: bool, observers: Sequence[object]
+) -> Path:
+    with agreed():
+        augmentation_of(config)  # before anything is cached
+        training = config.training
+        device = own_device(training.device)
+        execution = choose_execution(training.model_copy(update={"device": device}))
+        if leads():
+            check_place(out)
+        trunk = build_trunk(config)
+    size, channels = config.stored_size, config.channels
+    pool = one_after_another(
+        lambda: load_pool(config.data, config.parts, size=size, channels=channels)
+    )
     # A method or augmentation that refuses the config must not leave a claimed folder.
-    job = build_job(config, trunk, pool, steps, execution)
-    run = start_run("pretrain", config, pool.members, execution, out, resume=resume)
-    with holding(run):
-        if run.folder.finished:
-            return run.folder.path
-        job.monitor.announce()
-        loop = Loop(job, config.training, config.seed, run.folder, execution)
-        state = loop.train(run.record, resume=resume)
-        last = run.folder.read_log()[-1]
-        summary: dict[str, Any] = {
-            "steps": state.step,
-            "epochs": state.step / loop.steps_per_epoch,
-            "images": len(pool),
-            "skipped_steps": state.skipped,
-            "training_seconds": state.seconds,
-            "wall_seconds": state.wall_seconds,
-            "loss": last["loss"],
-            "peak_memory_bytes": state.peak_memory,
-            **job.monitor.summary(last),
-        }
-        write_trunk(run.folder.weights, trunk, config, run.record, summary)
-        run.write_report(summary)
-        run.folder.finish(summary)
-        loop.finished(summary)
-    return run.folder.path
+    with agreed():
+        warn_of_counts(config.expected_images, pool.members)
+        steps = total_steps(epoch_length(pool.shares(config.mixing)), training)
+        job = build_job(config, trunk, pool, steps, execution)
+    run = None
+    with agreed():
+        if leads():
+            run = start_run("pretrain", config, pool.members, execution, out, resume=resume)
+    with holding(run) if run else nullcontext():
+        place, finished = of_leader([str(run.folder.path), run.folder.finished] if run else None)
+        if finished:
+            return Path(place)
+        if run:
+            job.monitor.announce()
+        folder = run.folder if run else RunFolder(Path(place))
+        with agreed():
+            loop = Loop(job, training, config.seed, folder, execution, observers)
+        state = loop.train(run.record if run else {}, resume=resume)
+        with agreed():
+            if run:
+                summary = _summary(job, state, loop.steps_per_epoch, folder.read_log()[-1])
+                write_trunk(folder.weights, trunk, config, run.record, summary)
+                run.write_report(summary)
+                folder.finish(summary)
+                loop.finished(summary)
+    return folder.path
+
+
+def _summary(
+    job: PretrainJob, state: LoopState, steps_per_epoch: int, last: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What is told of a run that ended well, of whose log `last` is the last row."""
+    return {
+        "steps": state.step,
+        "epochs": state.step / steps_per_epoch,
+        "images": job.pool_size,
+        "processes": world_size(),
+        "skipped_steps": state.skipped,
+        "training_seconds": state.seconds,
+        "wall_seconds": state.wall_seconds,
+        "loss": last["loss"],
+        "peak_memory_bytes": state.peak_memory,
+        **job.monitor.summary(last),
+    }
 
 
 def build_job(
@@ -194,21 +168,25 @@ def build_job(
     context = MethodContext(
         num_images=len(pool),
         total_steps=steps,
-        batch_size=config.training.batch_size,
+        batch_size=images_per_forward(config.training.batch_size, config.training.accumulation),
         image_size=config.image_size,
         channels=config.channels,
         vocabulary=pool.vocabulary,
+        world_size=world_size(),
     )
     stored = pool.members[0].cache.images.shape[1]
     shares = pool.shares(config.mixing)
+    # What the leading process measures needs no data in the others.
+    measured = config if leads() else config.model_copy(update={"probes": ()})
     epochs = math.ceil(steps / steps_per_epoch(epoch_length(shares), config.training.batch_size))
     seed_torch(config.seed, "method")
     return PretrainJob(
         method=build_method(config.method, trunk, context),
         augmentation=build_augmentation(augmentation_of(config), config.image_size, stored),
         pool=pool,
+        batches=device_batches(pool, execution.device, config.training.data_on_device),
         shares=shares,
         normalize=Normalize(*config.normalization.for_channels(config.channels)),
         execution=execution,
-        monitor=Monitor(config, trunk, pool, epochs, execution, lambda: build_trunk(config)),
+        monitor=Monitor(measured, trunk, pool, epochs, execution, lambda: build_trunk(config)),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ssl_registry.errors import RunError
+from ssl_registry.errors import RunBusyError, RunError
 from ssl_registry.file_lock import FileLock
 
 NAME = ".lock"
@@ -20,7 +20,8 @@ class RunLock:
         """Take the lock.
 
         Raises:
-            RunError: Another process holds it, or the folder is not writable.
+            RunBusyError: Another process holds it.
+            RunError: The folder is not writable.
         """
         self._lock = FileLock(folder / NAME)
         try:
@@ -28,7 +29,7 @@ class RunLock:
         except OSError as error:
             raise RunError(f"cannot write {folder / NAME}: {error.strerror}") from error
         if not taken:
-            raise RunError(
+            raise RunBusyError(
                 f"the run folder {folder} is being run by another process; "
                 "wait for its end, or choose another --out"
             )

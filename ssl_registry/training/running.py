@@ -12,9 +12,11 @@ class RunningStatistics:
     """Keeps the statistics from before a step, so that a step that is left out leaves no trace."""
 
     def __init__(self, module: nn.Module) -> None:
-        self._buffers: list[Tensor] = [
+        buffers = [
             buffer for name, buffer in module.named_buffers() if name.rpartition(".")[2] in NAMES
         ]
+        # Those of one kind next to each other: a GPU copies them in one go.
+        self._buffers: list[Tensor] = sorted(buffers, key=lambda buffer: str(buffer.dtype))
         self._kept = [buffer.clone() for buffer in self._buffers]
 
     def keep(self) -> None:
@@ -27,6 +29,6 @@ class RunningStatistics:
 
     @staticmethod
     def _copy(sources: list[Tensor], targets: list[Tensor]) -> None:
-        with torch.no_grad():
-            for source, target in zip(sources, targets, strict=True):
-                target.copy_(source)
+        if sources:  # networks without such layers have none
+            with torch.no_grad():
+                torch._foreach_copy_(targets, sources)

@@ -55,7 +55,7 @@ def coordinates(n: int, size: int) -> Tensor:
 
 def crop_boxes(settings: dict[str, Any], n: int, size: int) -> tuple[Tensor, Tensor]:
     """Width and height, px, of n drawn crops, read off coordinate images."""
-    pipeline = two_views(16, 3, **settings)
+    pipeline = two_views(16, 3, backend="kornia", **settings)
     view = stacked(pipeline, coordinates(n // 2, size)).flatten(0, 1)
     extent = view.amax(dim=(-1, -2)) - view.amin(dim=(-1, -2))
     side = extent * (size - 1) + 1
@@ -101,7 +101,7 @@ def test_small_crops_have_a_uniform_area() -> None:
 
 def test_small_crops_lie_anywhere_in_the_image() -> None:
     size = 80
-    pipeline = two_views(16, 3, crop_scale=(0.1, 0.4), crop_ratio=(3 / 4, 4 / 3))
+    pipeline = two_views(16, 3, crop_scale=(0.1, 0.4), crop_ratio=(3 / 4, 4 / 3), backend="kornia")
     view = stacked(pipeline, coordinates(3000, size)).flatten(0, 1)[:, :2]
     low, high = view.amin(dim=(-1, -2)), view.amax(dim=(-1, -2))
     place = low / (low + 1 - high)  # of the corner, among all that fit: U(0, 1)
@@ -116,8 +116,8 @@ def uniform_gap(values: Tensor, low: float, high: float) -> float:
     return float((shares - ranks).abs().max())
 
 
-def test_a_crop_reads_only_its_own_box_of_a_linear_image() -> None:
-    view = stacked(two_views(16, 3, crop_scale=(0.1, 0.4)), coordinates(20, 40))
+def test_a_crop_of_kornias_reads_only_its_own_box_of_a_linear_image() -> None:
+    view = stacked(two_views(16, 3, crop_scale=(0.1, 0.4), backend="kornia"), coordinates(20, 40))
     x = view[:, :, 0]
     # Bilinear sampling of a ramp is a ramp: equal steps to the last column, no border effect.
     steps = x[..., 1:] - x[..., :-1]

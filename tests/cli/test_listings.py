@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -45,6 +47,44 @@ def test_plugins_list_is_aligned_and_complete(monkeypatch: pytest.MonkeyPatch) -
     assert invoke("plugins").stdout == invoke("plugins", "list").stdout
     monkeypatch.setattr(plugins_list, "installed", lambda: ())
     assert invoke("plugins", "list").stdout == "no plugins are installed\n"
+
+
+def test_what_to_do_follows_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    records = (
+        PluginRecord("one", "m", "dist", "1.0", "broken", "ImportError: no x", "install x"),
+        PluginRecord("other", "n", "dist", "1.0", "ok"),
+        PluginRecord("third", "o", "dist", "1.0", "broken", "no hook", "tell its author"),
+    )
+    monkeypatch.setattr(plugins_list, "installed", lambda: records)
+    assert invoke("plugins", "list").stdout.endswith(
+        "\nwhat to do about those that are broken\n  one:    install x\n  third:  tell its author\n"
+    )
+
+
+def test_a_word_that_is_no_command_of_plugins() -> None:
+    assert json.loads(invoke("plugins", "--json").stdout) == json.loads(
+        invoke("plugins", "list", "--json").stdout
+    )
+    result = CliRunner().invoke(runner, ["plugins", "lst"])
+    assert result.exit_code == 2
+    assert "did you mean 'list'?" in result.stderr
+
+
+def test_listing_datasets_imports_no_reader_of_images() -> None:
+    code = (
+        "import sys\n"
+        "from ssl_registry.cli.runner import runner\n"
+        "try:\n"
+        "    runner.main(['data', 'list'])\n"
+        "except SystemExit as end:\n"
+        "    assert not end.code\n"
+        "print(sorted({'torch', 'scipy', 'nibabel', 'av', 'kornia'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd="/", capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_plugins_list_json_agrees_with_discovery() -> None:

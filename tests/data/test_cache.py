@@ -119,7 +119,7 @@ def test_three_channels_without_masks(toy: Toy) -> None:
 def test_rows_are_written_in_order_when_few_may_wait(
     toy: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ssl_registry.data.cache_rows.WAITING_BYTES", 2 * (16 * 16 * 2))
+    monkeypatch.setattr("ssl_registry.data.cache_readers.WAITING_BYTES", 2 * (16 * 16 * 2))
     cache = open_cache(toy, toy.samples(), SETTINGS)
     np.testing.assert_array_equal(cache.images, expected(toy)[0])
 
@@ -456,7 +456,7 @@ def test_cache_root_follows_the_environment(
 def test_every_sample_is_stored_once_however_they_are_dealt_out(
     toy: Toy, monkeypatch: pytest.MonkeyPatch, waiting: int
 ) -> None:
-    monkeypatch.setattr("ssl_registry.data.cache_rows.WAITING_BYTES", waiting)
+    monkeypatch.setattr("ssl_registry.data.cache_readers.WAITING_BYTES", waiting)
     samples = (toy.samples() * 8)[:21]
     cache = open_cache(toy, samples, SETTINGS)
     assert len(cache.images) == len(samples) == len(toy.reads)

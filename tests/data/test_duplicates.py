@@ -17,6 +17,7 @@ from PIL import Image as PillowImage
 from scipy.ndimage import gaussian_filter
 
 from ssl_registry.config.model import DatasetConfig
+from ssl_registry.data.cluster_file import kept_clusters
 from ssl_registry.data.duplicate_search import search_duplicates
 from ssl_registry.data.duplicates import (
     DuplicatePair,
@@ -356,3 +357,40 @@ def test_pairs_of_all_places_are_unique_and_ordered(
     assert all(pair.first < pair.second for pair in found)
     assert len({(pair.first, pair.second) for pair in found}) == len(found)
     assert not any(a == b for a, b in itertools.pairwise(found))
+
+
+def test_clusters_are_kept_until_a_group_changes(private_cache: Path) -> None:
+    reads = []
+
+    class Counted(Pictures):
+        def read_image(self, sample: Sample) -> Image:
+            reads.append(sample.id)
+            return super().read_image(sample)
+
+    data = Counted(DatasetConfig(name="pictures", skip_unreadable=True))
+    expected = dataset_clusters(data, data.samples())
+    reads.clear()
+    assert kept_clusters(data, data.samples()) == expected
+    assert reads
+    reads.clear()
+    assert kept_clusters(data, data.samples()) == expected
+    assert reads == []
+    (file,) = private_cache.iterdir()
+    for damage in ("{", "[1]", '{"first": 1}'):
+        file.write_text(damage)
+        assert kept_clusters(data, data.samples()) == expected
+        assert reads
+        reads.clear()
+    data.groups = ("p", None, None, "p")
+    assert kept_clusters(data, data.samples())["fourth"] == "first"
+    assert reads
+    assert len(list(private_cache.iterdir())) == 2
+
+
+def test_clusters_are_found_where_nothing_can_be_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SSL_REGISTRY_CACHE", str(tmp_path / "file" / "below"))
+    data = Pictures(DatasetConfig(name="pictures", skip_unreadable=True))
+    assert kept_clusters(data, data.samples())["third"] == "first"

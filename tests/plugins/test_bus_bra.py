@@ -16,9 +16,8 @@ from ssl_registry.data.splits import make_split
 from ssl_registry.registry import config_model, factory
 from ssl_registry_bus_bra.config import BusBraConfig
 from ssl_registry_bus_bra.dataset import BusBraDataset
+from ssl_registry_bus_bra.sample import HEADER, HEIGHT, WIDTH, write_release
 
-HEIGHT, WIDTH = 11, 16
-HEADER = "ID,Case,Histology,Pathology,BIRADS,Device,Width,Height,Side,BBOX"
 ROWS = (
     'bus_0001-l,1,Unknown,benign,2,GE Logiq 5,16,11,left,"[3, 2, 4, 3]"',
     'bus_0001-r,1,Fibroadenoma,benign,3,GE Logiq 5,16,11,right,"[3, 2, 4, 3]"',
@@ -27,7 +26,7 @@ ROWS = (
 )
 
 
-def picture(seed: int = 3) -> np.ndarray:
+def picture(seed: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (HEIGHT, WIDTH), dtype=np.uint8)
 
 
@@ -50,13 +49,8 @@ def write_table(root: Path, *rows: str, header: str = HEADER, encoding: str = "u
 @pytest.fixture
 def release(tmp_path: Path) -> Path:
     """A tiny release: two images of case 1, one of case 2, one of case 10."""
-    folder = tmp_path / "BUSBRA"
-    for seed, row in enumerate(ROWS):
-        name = row.partition(",")[0]
-        save(folder / "Images" / f"{name}.png", picture(seed))
-        save(folder / "Masks" / f"mask_{name.removeprefix('bus_')}.png", lesion(), "1")
-    write_table(tmp_path, *reversed(ROWS))
-    (folder / "5-fold-cv.csv").write_text("ID,Case\n")
+    write_release(tmp_path, 0, ROWS)
+    (tmp_path / "BUSBRA" / "5-fold-cv.csv").write_text("ID,Case\n")
     return tmp_path
 
 

@@ -15,19 +15,12 @@ from ssl_registry.data.splits import make_split
 from ssl_registry.registry import config_model, factory
 from ssl_registry_busi.config import BusiConfig
 from ssl_registry_busi.dataset import BusiDataset
-
-HEIGHT, WIDTH = 12, 17
+from ssl_registry_busi.sample import HEIGHT, WIDTH, box, write_release
 
 
 def picture() -> np.ndarray:
     """A colour picture whose three channels differ."""
     return np.random.default_rng(3).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
-
-
-def box(top: int, left: int) -> np.ndarray:
-    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
-    mask[top : top + 3, left : left + 4] = 255
-    return mask
 
 
 def save(path: Path, array: np.ndarray, mode: str | None = None) -> None:
@@ -38,15 +31,9 @@ def save(path: Path, array: np.ndarray, mode: str | None = None) -> None:
 
 @pytest.fixture
 def release(tmp_path: Path) -> Path:
-    """A tiny release: benign 1, 2, 10 (three masks), malignant 1, normal 1."""
-    folder = tmp_path / "Dataset_BUSI_with_GT"
-    for name in ("benign (1)", "benign (2)", "benign (10)", "malignant (1)", "normal (1)"):
-        label = name.split()[0]
-        save(folder / label / f"{name}.png", picture())
-        mask = np.zeros((HEIGHT, WIDTH), np.uint8) if label == "normal" else box(2, 3)
-        save(folder / label / f"{name}_mask.png", mask, "RGB" if label == "normal" else "1")
-    save(folder / "benign" / "benign (10)_mask_1.png", box(6, 3), "L")
-    save(folder / "benign" / "benign (10)_mask_2.png", box(4, 10), "L")
+    """A tiny release: benign 1, 2, 10 (three masks), malignant 1, normal 1; `picture` is first."""
+    names = ("benign (1)", "benign (2)", "benign (10)", "malignant (1)", "normal (1)")
+    write_release(tmp_path, 3, names)
     return tmp_path
 
 

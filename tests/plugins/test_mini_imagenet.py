@@ -16,29 +16,13 @@ from ssl_registry.data.splits import make_split
 from ssl_registry.registry import config_model, factory
 from ssl_registry_natural.config import MiniImageNetConfig
 from ssl_registry_natural.mini_imagenet import MiniImageNetDataset
+from ssl_registry_natural.sample import MINI_CLASSES, colour, write_mini_imagenet
 
-CLASSES = {"train": ("n01532829", "n01558993"), "val": ("n01855672",), "test": ("n01930112",)}
 COUNTS = {"train": 6, "val": 3, "test": 3}
 
 
-def colour(number: int) -> tuple[int, int, int]:
-    return (20 * number, 255 - 20 * number, 10 * number)
-
-
 def write(root: Path, tree: bool = False) -> Path:
-    """Three images of each class; the lists are not sorted by name."""
-    number = 0
-    for part, classes in CLASSES.items():
-        lines = ["filename,label"]
-        for label in classes:
-            for at in (2, 0, 1):
-                name = f"{label}{at:08d}.jpg"
-                path = root / "images" / (label if tree else "") / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                PillowImage.new("RGB", (84, 84), colour(number)).save(path, quality=95)
-                lines.append(f"{name},{label}")
-                number += 1
-        (root / f"{part}.csv").write_text("\n".join(lines) + "\n")
+    write_mini_imagenet(root, 0, tree=tree)
     return root
 
 
@@ -61,7 +45,7 @@ def test_images_come_in_the_order_of_the_lists(release: Path) -> None:
         "n01558993/n0155899300000002",
     ]
     assert {(s.label, s.split) for s in samples} == {
-        (label, part) for part, classes in CLASSES.items() for label in classes
+        (label, part) for part, classes in MINI_CLASSES.items() for label in classes
     }
     for number, sample in enumerate(samples):
         image = data.read_image(sample)
@@ -89,7 +73,7 @@ def test_partitions(
 
 def test_the_study_validates_on_the_official_test_images(release: Path) -> None:
     samples = dataset(release, partition="study").samples()
-    assert {s.label for s in samples if s.split == "val"} == set(CLASSES["test"])
+    assert {s.label for s in samples if s.split == "val"} == set(MINI_CLASSES["test"])
 
 
 def test_root_may_be_the_folder_above(release: Path) -> None:
@@ -105,7 +89,7 @@ def test_images_may_lie_in_a_folder_for_each_label(release: Path, tmp_path: Path
 def test_a_list_may_name_files_with_their_folder(tmp_path: Path) -> None:
     root = write(tmp_path, tree=True)
     listed = [s.id for s in dataset(root).samples()]
-    for part in CLASSES:
+    for part in MINI_CLASSES:
         lines = (root / f"{part}.csv").read_text().splitlines()
         rows = [line.split(",") for line in lines[1:]]
         text = "\r\n".join([" filename , label", *(f"{b}/{a}, {b}" for a, b in rows)])

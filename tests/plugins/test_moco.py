@@ -27,6 +27,7 @@ from ssl_registry.training.schedule import Schedule
 from ssl_registry_moco import method as moco_method
 from ssl_registry_moco.loss import queue_contrast
 from ssl_registry_moco.method import MoCo, move_towards
+from ssl_registry_moco.split_norm import SplitBatchNorm
 
 RATE = 0.3
 
@@ -417,13 +418,24 @@ def test_other_than_two_views_are_refused(number: int) -> None:
         method()(batch(*torch.rand(number, 4, 1, 4, 4)))
 
 
-def test_a_single_image_and_several_processes_are_refused() -> None:
+def test_a_single_image_is_refused() -> None:
     with pytest.raises(ConfigError, match="at least 2"):
         method(batch_size=1)
-    config = registry.config_model("method", "moco")(name="moco")
-    context = MethodContext(20, 10, 16, 4, 1, world_size=2)
-    with pytest.raises(ConfigError, match="one process"):
-        registry.factory("method", "moco")(Trunk(Linear()), config, context)
+
+
+def test_parts_are_shared_evenly_among_processes() -> None:
+    def built(splits: int, batch_size: int) -> MoCo:
+        config = registry.config_model("method", "moco")(name="moco", bn_splits=splits)
+        context = MethodContext(20, 10, batch_size, 4, 1, world_size=2)
+        moco: MoCo = registry.factory("method", "moco")(Trunk(Normed()), config, context)
+        return moco
+
+    norms = [module for module in built(4, 8).modules() if isinstance(module, SplitBatchNorm)]
+    assert [norm.splits for norm in norms] == [2, 2]
+    with pytest.raises(ConfigError, match=r"bn_splits = 3 parts among 2 .* multiple of 2"):
+        built(3, 8)
+    with pytest.raises(ConfigError, match=r"batch of 12 images .* set method.bn_splits = 6 "):
+        built(8, 6)
 
 
 def test_embeddings_are_the_queries_and_alignment_their_cosine_to_the_keys() -> None:

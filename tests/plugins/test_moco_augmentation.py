@@ -13,7 +13,7 @@ from ssl_registry.augment import Jitter, Operation, TwoViews, contrastive_chain
 
 
 def operations(name: str, channels: int, **settings: Any) -> list[str]:
-    config = registry.config_model("augmentation", name)(**settings)
+    config = registry.config_model("augmentation", name)(backend="kornia", **settings)
     pipeline = registry.factory("augmentation", name)(config, 32, channels)
     return [type(part).__name__.removeprefix("Random") for part in pipeline.chain]
 

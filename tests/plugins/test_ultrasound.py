@@ -9,8 +9,11 @@ import pytest
 import torch
 from pydantic import ValidationError
 from torch import Tensor
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms.v2 import functional as F
 
 from ssl_registry import create, registry
+from ssl_registry_ultrasound.tilt import turned
 
 QUIET: dict[str, Any] = {
     "rotation": 0,
@@ -82,12 +85,23 @@ def test_tilts_are_uniform_within_their_limit() -> None:
     assert abs(angles.quantile(0.75) - limit / 2) < 0.6
 
 
+@pytest.mark.parametrize(("height", "width"), [(24, 24), (20, 31)])
+def test_a_tilt_equals_torchvisions(height: int, width: int) -> None:
+    images = torch.rand(8, 3, height, width)
+    degrees = torch.linspace(-40, 40, 8)
+    for image, angle, result in zip(images, degrees, turned(images, degrees), strict=True):
+        plain = F.rotate(image, float(angle), interpolation=InterpolationMode.BILINEAR)
+        torch.testing.assert_close(result, plain, atol=1e-4, rtol=0)
+
+
 def test_crop_areas_are_uniform() -> None:
     # Where every box fits, area is U(scale) and log aspect is U(log ratio).
     size = 80
     x = columns(1500, size)
     coordinates = torch.cat([x, x.mT, torch.zeros_like(x)], dim=1)
-    view = views(coordinates, size=16, crop_scale=(0.2, 0.5), crop_ratio=(3 / 4, 4 / 3))
+    # Not antialiased, so that the ends of a view are those of its crop.
+    box = {"crop_scale": (0.2, 0.5), "crop_ratio": (3 / 4, 4 / 3), "backend": "kornia"}
+    view = views(coordinates, size=16, **box)
     extent = view.amax(dim=(-1, -2)) - view.amin(dim=(-1, -2))
     sides = extent.flatten(0, 1)[:, :2] * (size - 1) + 1
     area = sides.prod(dim=1) / size**2

@@ -133,18 +133,6 @@ def test_any_size_comes_back_at_its_size(
     assert torch.isfinite(logits).all()
 
 
-@pytest.mark.parametrize("size", [(50, 50), (97, 65)], ids=str)
-@pytest.mark.parametrize("name", BACKBONES)
-def test_a_backbone_keeps_its_promises(name: str, size: tuple[int, int]) -> None:
-    backbone, features = pyramid(name, size)
-    assert list(backbone.reductions) == sorted(set(backbone.reductions))
-    assert [feature.shape[1] for feature in features] == list(backbone.channels)
-    for feature, reduction in zip(features, backbone.reductions, strict=True):
-        for side, full in zip(feature.shape[-2:], size, strict=True):
-            # Levels round down or up, some networks do both in turn.
-            assert full // reduction <= side <= -(-full // reduction)
-
-
 @net_names
 def test_the_smallest_size_trains_with_two_images(name: str) -> None:
     network = narrow(name).train()
@@ -163,31 +151,6 @@ def test_every_parameter_gets_a_gradient(name: str) -> None:
         assert torch.isfinite(parameter.grad).all(), key
         if parameter.ndim > 1:
             assert parameter.grad.abs().max() > 0, key
-
-
-@net_names
-def test_weights_and_statistics_survive_saving_and_loading(name: str) -> None:
-    first, second = narrow(name), narrow(name, seed=1)
-    images = torch.rand(2, 1, 50, 50)
-    with torch.no_grad():
-        first.train()(images)
-        assert not torch.equal(first.eval()(images), second.eval()(images))
-        state = {key: value.clone() for key, value in first.state_dict().items()}
-        second.load_state_dict(state)
-        assert torch.equal(first(images), second.eval()(images))
-
-
-@net_names
-def test_evaluation_is_deterministic_and_treats_each_image_alone(name: str) -> None:
-    network = narrow(name)
-    images = torch.rand(3, 1, 50, 50)
-    with torch.no_grad():
-        network.train()(images)
-        network.eval()
-        once = network(images)
-        assert torch.equal(once, network(images))
-        alone = torch.cat([network(image[None]) for image in images])
-    torch.testing.assert_close(once, alone, rtol=1e-4, atol=1e-5)
 
 
 @functools.cache
@@ -216,22 +179,6 @@ def test_every_decoder_works_on_every_backbone(name: str, backbone: str) -> None
         dense.square().sum().backward()
         assert all(parameter.grad is not None for parameter in decoder.parameters())
         assert all(leaf.grad is not None for leaf in leaves)
-
-
-@pytest.mark.parametrize("reductions", [(4, 8, 16, 32), (4, 16), (16,), (14,), (1, 2)], ids=str)
-@net_names
-def test_gaps_in_a_pyramid_are_bridged(name: str, reductions: tuple[int, ...]) -> None:
-    channels = tuple(range(6, 6 + len(reductions)))
-    settings = {} if name == "unetplusplus" else NETS[name].narrow_decoder
-    decoder: Decoder = create(
-        "decoder", NETS[name].decoder, channels=channels, reductions=reductions, **settings
-    )
-    # Sizes that round up, as strided convolutions do.
-    features = [
-        torch.rand(2, c, *(-(-side // r) for side in (50, 70)))
-        for c, r in zip(channels, reductions, strict=True)
-    ]
-    assert decoder.train()(features, (50, 70)).shape == (2, decoder.out_channels, 50, 70)
 
 
 @pytest.mark.parametrize("name", [name for name in NETS if NETS[name].narrow_decoder == STEPS])

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,9 @@ class Runner:
         )
         assert self._answer() == ["ready"]
 
-    def start(self, *arguments: str, output: Path) -> int:
+    def start(self, *arguments: str, output: Path, **environment: str) -> int:
         """Start `ssl-registry ARGUMENTS`; gives its process id."""
-        cache = {"SSL_REGISTRY_CACHE": os.environ["SSL_REGISTRY_CACHE"]}
+        cache = {"SSL_REGISTRY_CACHE": os.environ["SSL_REGISTRY_CACHE"], **environment}
         assert self._server.stdin is not None
         self._server.stdin.write(json.dumps([list(arguments), cache, str(output)]) + "\n")
         self._server.stdin.flush()
@@ -43,6 +43,15 @@ class Runner:
         word, ended, status = self._answer()
         assert (word, int(ended)) == ("ended", pid)
         return int(status)
+
+    def wait_all(self, pids: Collection[int]) -> dict[int, int]:
+        """Wait for the end of several processes; gives their exit statuses."""
+        ended: dict[int, int] = {}
+        while len(ended) < len(pids):
+            word, pid, status = self._answer()
+            assert word == "ended" and int(pid) in pids
+            ended[int(pid)] = int(status)
+        return ended
 
     def run(self, *arguments: str, output: Path) -> int:
         """Start `ssl-registry ARGUMENTS` and wait for it."""

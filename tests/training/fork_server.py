@@ -11,6 +11,11 @@ import select
 import signal
 import sys
 
+import kornia  # noqa: F401
+import timm  # noqa: F401
+
+import ssl_registry.training.finetune
+import ssl_registry.training.pretrain  # noqa: F401
 from ssl_registry.cli.runner import main
 
 

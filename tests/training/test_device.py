@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
 from ssl_registry.config.training import TrainingConfig
 from ssl_registry.errors import DeviceError
-from ssl_registry.training.device import choose_execution
+from ssl_registry.training.device import Execution, choose_execution, computes_in_bf16
 
 no_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="cuda is there")
 
@@ -20,12 +26,93 @@ def test_a_device_that_is_not_there_is_refused(name: str) -> None:
 
 
 @no_cuda
-def test_auto_is_fp32_on_the_cpu() -> None:
-    execution = choose_execution(TrainingConfig())
-    if not torch.backends.mps.is_available():
-        assert execution.device.type == "cpu"
-    assert execution.precision == "fp32"
-    assert execution.threads == torch.get_num_threads()
+def test_auto_is_bf16_where_the_processor_has_it() -> None:
+    execution = choose_execution(TrainingConfig(device="cpu"))
+    assert execution.automatic and execution.threads == torch.get_num_threads()
+    flags = set(Path("/proc/cpuinfo").read_text().split()) if sys.platform == "linux" else set()
+    has_bf16 = bool(flags & {"avx512_bf16", "amx_bf16"})
+    if flags:
+        assert execution.precision == ("bf16" if has_bf16 else "fp32")
+    assert not choose_execution(TrainingConfig(device="cpu", precision="fp32")).automatic
+
+
+@pytest.mark.parametrize("tiles", [True, False])
+@pytest.mark.parametrize("vectors", [True, False])
+def test_tiles_or_vectors_of_bf16_are_enough(
+    tiles: bool, vectors: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: tiles, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: vectors, raising=False)
+    assert computes_in_bf16(torch.device("cpu")) == (tiles or vectors)
+    assert not computes_in_bf16(torch.device("mps"))
+
+
+def test_a_resumed_run_keeps_its_precision_unless_the_config_names_one() -> None:
+    layer = torch.nn.Conv2d(3, 4, 3)
+    for automatic in (True, False):
+        execution = Execution(torch.device("cpu"), "bf16", 1, automatic)
+        execution.go_on_with("fp32", layer)
+        assert execution.precision == ("fp32" if automatic else "bf16")
+
+
+class Both(torch.nn.Module):
+    """A convolution and a normalisation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = torch.nn.Conv2d(3, 8, 3), torch.nn.BatchNorm2d(8)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        features: torch.Tensor = self.norm(self.conv(images))
+        return features
+
+
+def test_statistics_and_gradients_stay_fp32_and_exact_under_bf16() -> None:
+    execution = Execution(torch.device("cpu"), "bf16", 1)
+    network = Both()
+    execution.place(network)
+    images = torch.rand(16, 3, 12, 12)
+    with execution.autocast():
+        network(images).float().square().mean().backward()
+        convolved = network.conv(images)
+    norm = network.norm
+    assert norm.running_mean is not None and norm.running_var is not None
+    assert norm.running_mean.dtype == norm.running_var.dtype == torch.float32
+    # Means of bf16 numbers that were summed in fp32: much closer than bf16 itself (2 ** -8).
+    exact = 0.1 * convolved.double().mean(dim=(0, 2, 3))
+    torch.testing.assert_close(norm.running_mean.double(), exact, atol=1e-6, rtol=1e-5)
+    assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in network.parameters())
+
+
+def test_the_allocator_keeps_memory_unless_the_user_has_set_it() -> None:
+    """In a process of its own: faults of a loop that allocates 64 MiB each time."""
+    code = (
+        "import resource, sys\n"
+        "from ssl_registry.training.allocator import keep_freed_memory\n"
+        "import torch\n"
+        "told = keep_freed_memory() if sys.argv[1] == 'keep' else False\n"
+        "for _ in range(12): torch.empty(1 << 24).fill_(1)\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "for _ in range(3): torch.empty(1 << 24).fill_(1)\n"
+        "print(told, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)\n"
+    )
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("MALLOC_", "GLIBC_"))}
+
+    def faults(argument: str, **more: str) -> tuple[bool, int]:
+        command = [sys.executable, "-c", code, argument]
+        text = subprocess.run(
+            command, check=True, capture_output=True, text=True, env={**clean, **more}
+        ).stdout
+        told, number = text.split()
+        return told == "True", int(number)
+
+    if platform.libc_ver()[0] != "glibc":
+        assert faults("keep")[0] is False
+        return
+    assert faults("leave")[1] > 1000
+    told, number = faults("keep")
+    assert told and number < 100
+    assert faults("keep", MALLOC_ARENA_MAX="4")[0] is False
 
 
 def test_threads_are_set() -> None:

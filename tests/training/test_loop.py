@@ -80,7 +80,7 @@ class TinyJob(Job):
 
 
 def execution() -> Execution:
-    return choose_execution(TrainingConfig(device="cpu"))
+    return choose_execution(TrainingConfig(device="cpu", precision="fp32"))
 
 
 def config(**changes: Any) -> TrainingConfig:
@@ -268,15 +268,31 @@ def test_resuming_a_finished_loop_trains_no_more(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "other"), [("threads", 97), ("precision", "bf16"), ("device", "cuda")]
+    ("key", "other"),
+    [("threads", 97), ("precision", "bf16"), ("device", "cuda"), ("processes", 2)],
 )
 def test_resuming_with_another_execution_is_said(tmp_path: Path, key: str, other: object) -> None:
-    train(TinyJob(), tmp_path)
+    train(TinyJob(), tmp_path, precision="fp32")
     (kept,) = (tmp_path / "checkpoint").iterdir()
     state = json.loads((kept / "state.json").read_text())
     (kept / "state.json").write_text(json.dumps({**state, key: other}))
     with pytest.warns(ResumeWarning, match=f"{key} {other} -> {state[key]}.*training.{key}|bit"):
-        train(TinyJob(), tmp_path, resume=True)
+        train(TinyJob(), tmp_path, resume=True, precision="fp32")
+
+
+@pytest.mark.parametrize("kept", ["fp32", "bf16"])
+@pytest.mark.filterwarnings("error")
+def test_an_automatic_precision_is_that_of_the_beginning(tmp_path: Path, kept: Any) -> None:
+    def trained(execution: Execution, resume: bool) -> None:
+        loop = Loop(TinyJob(), config(), 3, RunFolder(tmp_path), execution)
+        loop.train({"config": {}}, resume=resume)
+
+    device, threads = torch.device("cpu"), torch.get_num_threads()
+    trained(Execution(device, kept, threads), resume=False)
+    other: Any = "fp32" if kept == "bf16" else "bf16"
+    chosen = Execution(device, other, threads, automatic=True)
+    trained(chosen, resume=True)
+    assert chosen.precision == kept
 
 
 def test_a_batch_larger_than_the_set_is_refused() -> None:

@@ -4,11 +4,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pluggy
 import pytest
 
 from ssl_registry import hookimpl
 from ssl_registry.discovery import PluginRecord
+from ssl_registry.errors import ConfigError
 from ssl_registry.spec import ENTRY_POINT_GROUP, HookSpec
 from ssl_registry.training import observers
 from ssl_registry.training.observers import Observers, ObserverWarning
@@ -101,3 +103,122 @@ def test_one_that_raises_is_reported_once_and_left_out(
     assert [call[0] for call in bad.calls].count(hook) == 1
     assert [call[0] for call in good.calls].count("epoch_ended") == 2
     assert good.calls[-1][0] == "run_finished"
+
+
+class Plain:
+    """An observer object as a caller gives it: unmarked methods, of some of the arguments."""
+
+    def __init__(self) -> None:
+        self.epochs: list[int] = []
+        self.pictures: list[tuple[int, list[str]]] = []
+
+    def epoch_ended(self, epoch: int, row: dict[str, Any]) -> None:
+        self.epochs.append(epoch)
+        row["loss"] = "changed"
+
+    def pictures_made(self, epoch: int, pictures: Mapping[str, Any]) -> None:
+        self.pictures.append((epoch, sorted(pictures)))
+
+
+class Giving:
+    """A plugin that gives an observer for a run, or something else."""
+
+    def __init__(self, given: object) -> None:
+        self._given = given
+
+    @hookimpl
+    def run_observer(self, run: Path, config: Mapping[str, Any]) -> object:
+        assert config == {"id": "x"}
+        return self._given
+
+
+def test_objects_of_plugins_and_callers_observe_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    given, own, watcher = Plain(), Plain(), Watcher()
+    install(monkeypatch, [("none", Giving(None)), ("giving", Giving(given)), ("watch", watcher)])
+    told = Observers(tmp_path, [own])
+    row = {"loss": 1.0}
+    told.started({"id": "x"})
+    told.epoch_ended(1, row)
+    assert given.epochs == own.epochs == [1]
+    # What one observer changes reaches neither the run nor another observer.
+    assert row == {"loss": 1.0}
+    assert watcher.calls[-1] == ("epoch_ended", tmp_path, 1, {"loss": 1.0})
+
+
+def test_pictures_are_only_made_for_somebody(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[int] = []
+
+    def make(epoch: int) -> dict[str, Any]:
+        asked.append(epoch)
+        return {} if epoch == 1 else {"a": np.zeros((2, 2, 3), np.uint8)}
+
+    install(monkeypatch, [("watcher", Watcher())])
+    Observers(tmp_path).pictures_made(1, make)
+    assert asked == []
+    plain = Plain()
+    told = Observers(tmp_path, [plain])
+    told.pictures_made(1, make)
+    told.pictures_made(2, make)
+    assert (asked, plain.pictures) == ([1, 2], [(2, ["a"])])
+
+
+def test_pictures_that_cannot_be_drawn_are_reported_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def make(epoch: int) -> dict[str, Any]:
+        raise OSError("no font")
+
+    install(monkeypatch, [])
+    told = Observers(tmp_path, [Plain()])
+    with pytest.warns(ObserverWarning, match="OSError: no font") as caught:
+        told.pictures_made(1, make)
+        told.pictures_made(2, make)
+    assert len(caught) == 1
+
+
+class Ending:
+    """An observer that ends the process, or tries to."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def epoch_ended(self) -> None:
+        raise self._error
+
+
+def test_an_observer_cannot_exit_but_ctrl_c_gets_through(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    install(monkeypatch, [])
+    last = Plain()
+    with pytest.warns(ObserverWarning, match="the observer Ending raised SystemExit") as caught:
+        told = Observers(tmp_path, [Ending(SystemExit(3)), last])
+        told.epoch_ended(1, {})
+        told.epoch_ended(2, {})
+    assert len(caught) == 1
+    assert last.epochs == [1, 2]
+    with pytest.raises(KeyboardInterrupt):
+        Observers(tmp_path, [Ending(KeyboardInterrupt())]).epoch_ended(1, {})
+
+
+class Stranger:
+    def epoch_ended(self, epochs: int) -> None:
+        """There is no argument of that name."""
+
+
+@pytest.mark.parametrize(
+    ("observer", "reason"), [(3, "int observes nothing"), (Stranger(), "epochs")]
+)
+def test_an_object_that_cannot_observe(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, observer: object, reason: str
+) -> None:
+    install(monkeypatch, [("bad", Giving(observer))])
+    with pytest.raises(ConfigError, match=reason):
+        Observers(tmp_path, [observer])
+    told = Observers(tmp_path)
+    with pytest.warns(ObserverWarning, match=f"somebody:bad raised .*{reason}"):
+        told.started({"id": "x"})

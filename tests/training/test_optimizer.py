@@ -120,6 +120,32 @@ def test_moments_get_the_layout_of_their_parameters_back() -> None:
     assert not moment.requires_grad
 
 
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_fused_steps_are_those_of_the_plain_optimizer(
+    name: Literal["adam", "adamw"],
+) -> None:
+    config = OptimizerConfig(name=name, weight_decay=0.01)
+    modules = []
+    for fused in (True, False):
+        torch.manual_seed(0)
+        module = Plain().double()
+        optimizer = ScheduledOptimizer(module, config, SCHEDULE)
+        assert all(group["fused"] for group in optimizer.optimizer.param_groups)
+        if not fused:
+            for group in optimizer.optimizer.param_groups:
+                group.update(fused=False, foreach=False)
+        for number in range(5):
+            generator = torch.Generator().manual_seed(number)
+            optimizer.set_step(number)
+            for parameter in module.parameters():
+                noise = torch.randn(parameter.shape, generator=generator)
+                parameter.grad = noise.double()
+            optimizer.optimizer.step()
+        modules.append(module)
+    for ours, plain in zip(*(module.parameters() for module in modules), strict=True):
+        torch.testing.assert_close(ours, plain, rtol=1e-12, atol=1e-14)
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_non_finite_gradients_are_seen(value: float) -> None:
     module = Plain()

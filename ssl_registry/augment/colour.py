@@ -1,0 +1,178 @@
+"""Colour jitter and grayscale of a whole batch, with torchvision's formulas."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ssl_registry.augment.jitter import Jitter
+from ssl_registry.augment.operation import BatchOperation, Draws, chosen, luma
+
+_NAMES = ("brightness", "contrast", "saturation", "hue")
+_COLUMNS = 4
+
+
+class BatchJitter(BatchOperation):
+    """Brightness, contrast, saturation and hue, each image in an order of its own.
+
+    Brightness, contrast and saturation all blend the image with something else, and cut off at 0
+    and 1: with black, with the image's mean gray, with its gray. In each of the four turns all
+    images are blended at once, each with what its order says, but those whose turn it is for hue;
+    these lie next to each other, because images are sorted by it. On one channel hue and
+    saturation, which do nothing there, are left out.
+
+    The formulas are torchvision's, but for the weights of gray, which sum to 1 here and to 0.9999
+    there: so an image of three equal channels gives the views of its one channel.
+
+    Args:
+        jitter: Strengths and probability.
+        channels: 1 or 3.
+    """
+
+    def __init__(self, jitter: Jitter, channels: int) -> None:
+        super().__init__()
+        self._given = jitter
+        strengths = {"brightness": jitter.brightness, "contrast": jitter.contrast}
+        if channels == 3:
+            strengths |= {"saturation": jitter.saturation, "hue": jitter.hue}
+        self._strengths = {name: value for name, value in strengths.items() if value > 0}
+
+    def extra_repr(self) -> str:
+        """The strengths that are used, and the probability."""
+        used = ", ".join(f"{name}={self._strengths.get(name, 0.0)}" for name in _NAMES)
+        return f"{used}, p={self._given.share}"
+
+    def draw(self, number: int) -> Tensor:
+        """Whether to jitter, the turn of hue, and four numbers per turn.
+
+        Those of a turn are what the image is multiplied with, how much of its mean gray and how
+        much of the gray of each pixel is added, and the turn of its hue.
+        """
+        jittered = chosen(number, self._given.share)
+        # Drawn for all four, so that one channel and three get the same draws.
+        keys, shares = torch.rand(2, number, len(_NAMES))
+        used = [_NAMES.index(name) for name in self._strengths]
+        if not used:
+            return jittered
+        order = keys[:, used].argsort(dim=1)
+        effects = [self._effect(name, shares[:, _NAMES.index(name)]) for name in self._strengths]
+        effects.append(torch.tensor([1.0, 0.0, 0.0, 0.0]).expand(number, -1))
+        # The place of the last name in the order: hue's, where there is hue.
+        last = (order == len(used) - 1).int().argmax(dim=1, keepdim=True)
+        order = torch.where(jittered > 0, order, len(used))
+        turns = torch.stack(effects, dim=1).gather(1, order[..., None].expand(-1, -1, _COLUMNS))
+        return torch.cat([jittered, last.float(), turns.flatten(1)], dim=1)
+
+    def _effect(self, name: str, share: Tensor) -> Tensor:
+        """The four numbers of a turn `[N, 4]` in which an image gets `name`.
+
+        Args:
+            name: What it gets.
+            share: `[N]`, where in its range each factor is.
+        """
+        strength, nothing = self._strengths[name], torch.zeros_like(share)
+        if name == "hue":
+            turn = strength * (2 * share - 1)
+            return torch.stack([nothing + 1, nothing, nothing, turn], dim=1)
+        low = max(0.0, 1 - strength)
+        factor = low + (1 + strength - low) * share
+        mean = 1 - factor if name == "contrast" else nothing
+        own = 1 - factor if name == "saturation" else nothing
+        return torch.stack([factor, mean, own, nothing], dim=1)
+
+    def change(self, images: Tensor, draws: Draws) -> Tensor:
+        """Jitter the images that were chosen."""
+        turns = len(self._strengths)
+        if "hue" not in self._strengths:
+            for turn in range(turns):
+                self._blend(images, draws.here, turn)
+            return images
+        # First those that hue comes first for, and so on; last those that are not jittered.
+        due = torch.where(draws.host[:, 0] > 0, draws.host[:, 1], turns).long()
+        order = due.argsort(stable=True)
+        there, back = draws.at(torch.stack([order, order.argsort()]))
+        sizes = due.bincount(minlength=turns + 1).tolist()
+        count = sum(sizes[:turns])
+        ordered, table = images.index_select(0, there), draws.here.index_select(0, there)
+        start = 0
+        for turn, size in enumerate(sizes[:turns]):
+            stop = start + size
+            self._blend(ordered[:start], table[:start], turn)
+            self._blend(ordered[stop:count], table[stop:count], turn)
+            turn_hue(ordered[start:stop], table[start:stop, 2 + _COLUMNS * turn + 3])
+            start = stop
+        return ordered.index_select(0, back)
+
+    def _blend(self, images: Tensor, table: Tensor, turn: int) -> None:
+        """What all images but those whose hue is due get in a turn, in place."""
+        if not len(images):
+            return
+        first = 2 + _COLUMNS * turn
+        factor, mean, own = (
+            table[:, column].view(-1, 1, 1, 1) for column in range(first, first + 3)
+        )
+        gray = luma(images)
+        base = gray.mean(dim=(1, 2, 3), keepdim=True) * mean
+        if "saturation" in self._strengths:
+            base = torch.addcmul(base, gray, own)
+        images.mul_(factor).add_(base).clamp_(0, 1)
+
+
+class BatchGrayscale(BatchOperation):
+    """Takes the colour from images of three channels, which keep three equal channels.
+
+    Args:
+        share: Probability for each image.
+    """
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def extra_repr(self) -> str:
+        """The probability."""
+        return f"p={self.share}"
+
+    def draw(self, number: int) -> Tensor:
+        """Whether an image loses its colour: `[number, 1]`."""
+        return chosen(number, self.share)
+
+    def change(self, images: Tensor, draws: Draws) -> Tensor:
+        """Take the colour from the images that were chosen."""
+        places = draws.host[:, 0].nonzero()[:, 0]
+        if len(places):
+            where = draws.at(places)
+            gray = luma(images.index_select(0, where))
+            images.index_copy_(0, where, gray.expand(-1, images.shape[1], -1, -1))
+        return images
+
+
+def turn_hue(images: Tensor, turns: Tensor) -> None:
+    """Turn the hue of RGB images `[N, 3, H, W]` in [0, 1] in HSV space, in place.
+
+    Value and saturation stay, and with them the largest and the smallest of a pixel's channels;
+    each channel moves between the two as a trapezoid of the hue.
+
+    Args:
+        images: The images.
+        turns: `[N]`, shares of a full turn.
+    """
+    if not len(images):
+        return
+    red, green, blue = images.unbind(1)
+    high = torch.maximum(torch.maximum(red, green), blue)
+    low = torch.minimum(torch.minimum(red, green), blue)
+    chroma = high - low
+    # In sixths of a turn, from -3 to 3: for red 0, green 2, blue -2. With the channels scaled to
+    # [0, 1] it is 1 + green + blue - red on the side of green, and the mirror image on blue's;
+    # without chroma it is of no effect.
+    hue = (green + blue).sub_(red).sub_(low)
+    hue = torch.addcdiv(hue.new_ones(()), hue, chroma.clamp(min=torch.finfo(hue.dtype).tiny))
+    hue.copysign_(green - blue).add_(6 * turns[:, None, None])
+    hue.sub_((hue / 6).round_(), alpha=6)
+    # Red falls on both sides of its own hue, green and blue rise around the opposite of theirs.
+    opposite_of_red = hue.abs().sub_(1).clamp_(0, 1)
+    torch.addcmul(high, chroma, opposite_of_red, value=-1, out=images[:, 0])
+    for channel, opposite in ((1, -1.0), (2, 1.0)):
+        share = (hue - opposite).abs_().sub_(1).clamp_(0, 1)
+        torch.addcmul(low, chroma, share, out=images[:, channel])

@@ -1,0 +1,93 @@
+"""A crop and what follows it, for a whole batch, without kornia."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ssl_registry.augment.blur import MatrixBlur
+from ssl_registry.augment.colour import BatchGrayscale, BatchJitter
+from ssl_registry.augment.crop import MatrixCrop
+from ssl_registry.augment.operation import BatchOperation, Draws, moved
+from ssl_registry.augment.settings import ChainSettings, Operation, blur_kernel
+
+_BLOCK_BYTES = 4 << 20
+"""Views of a block on the CPU: what an operation has written the next one finds in the cache."""
+
+
+class FastChain(nn.Module):
+    """A crop with flip, and then operations in place, on float images `[N, C, H, W]` in [0, 1].
+
+    All draws are made first, on the CPU and in float32, and go to the device in one transfer, so
+    that they are a function of the seed, of N and of the image's size alone, and no GPU is waited
+    for. On the CPU the work is done in blocks that fit its cache, on a GPU in one block.
+
+    Args:
+        crop: Crop, resize and flip.
+        operations: What follows, first to last.
+    """
+
+    def __init__(self, crop: MatrixCrop, operations: Sequence[BatchOperation]) -> None:
+        super().__init__()
+        self.crop = crop
+        self.operations = tuple(operations)
+        self._registered = nn.ModuleList(operations)
+
+    @torch.no_grad()
+    def forward(self, images: Tensor, copies: int = 1) -> Tensor:
+        """Views `[copies * N, C, size, size]` in [0, 1]: all images, then all again, and so on."""
+        number, channels, height, width = images.shape
+        size = self.crop.size
+        out = images.new_empty(copies * number, channels, size, size)
+        with torch.autocast(images.device.type, enabled=False):
+            drawn, widths = self._draw(len(out), height, width)
+            draws = Draws(drawn, moved(drawn, images.device).to(images.dtype))
+            for source, start in self._blocks(images, copies, out[:1].nbytes):
+                stop = start + len(source)
+                views = self._views(source, draws.rows(start, stop), widths)
+                # Sums of weights overshoot by a rounding error.
+                torch.clamp(views, 0, 1, out=out[start:stop])
+        return out
+
+    def _draw(self, number: int, height: int, width: int) -> tuple[Tensor, list[int]]:
+        """The draws of all parts side by side, and how many numbers each part has."""
+        parts = [self.crop.draw(number, height, width)]
+        parts += [operation.draw(number) for operation in self.operations]
+        return torch.cat(parts, dim=1), [part.shape[1] for part in parts]
+
+    @staticmethod
+    def _blocks(images: Tensor, copies: int, view_bytes: int) -> Iterator[tuple[Tensor, int]]:
+        """Images to work on together, with the place of the first of their views."""
+        if images.device.type != "cpu":
+            yield images.repeat(copies, 1, 1, 1), 0
+            return
+        most = max(8, _BLOCK_BYTES // view_bytes)
+        for copy in range(copies):
+            for start in range(0, len(images), most):
+                yield images[start : start + most], copy * len(images) + start
+
+    def _views(self, images: Tensor, draws: Draws, widths: Sequence[int]) -> Tensor:
+        """The views of a block."""
+        views = self.crop.cut(images, draws.columns(0, widths[0]))
+        place = widths[0]
+        for operation, width in zip(self.operations, widths[1:], strict=True):
+            views = operation.change(views, draws.columns(place, place + width))
+            place += width
+        return views
+
+
+def fast_chain(settings: ChainSettings) -> FastChain:
+    """The chain of `settings`. A flip is done by the crop: wherever it comes, it gives the same."""
+    size, names = settings.image_size, settings.operations
+    flip = settings.flip if "flip" in names else 0.0
+    operations: dict[Operation, BatchOperation] = {
+        "jitter": BatchJitter(settings.jitter, settings.channels),
+        "grayscale": BatchGrayscale(settings.grayscale),
+        "blur": MatrixBlur(size, blur_kernel(size), settings.blur_sigma, settings.blur),
+    }
+    return FastChain(
+        MatrixCrop(size, settings.crop_scale, settings.crop_ratio, flip),
+        [operations[name] for name in names if name != "flip"],
+    )

@@ -1,0 +1,94 @@
+"""Linear combinations of the rows of images: what a separable resize or blur is made of."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class Taps:
+    """A sparse matrix per image: which pixels of a line make a pixel of the result, and how much.
+
+    Attributes:
+        pixels: int64 `[N, S, K]`, places in the source line.
+        weights: `[N, S, K]`; the sum over K is 1.
+    """
+
+    pixels: Tensor
+    weights: Tensor
+
+
+def mix_rows(images: Tensor, taps: Taps, which: Tensor | None = None) -> Tensor:
+    """Each row of the result is a weighted sum of K rows of its image.
+
+    A bag of an embedding is just that: rows of a table, gathered and summed with weights.
+
+    Args:
+        images: Contiguous `[M, C, H, W]`.
+        taps: For N images.
+        which: int64 `[N]`, the image that each of `taps` is for; default: all in order.
+
+    Returns:
+        `[N, C, S, W]`.
+    """
+    _, channels, height, width = images.shape
+    number, size, count = taps.pixels.shape
+    if which is None:
+        which = torch.arange(number, device=images.device)
+    plane = which[:, None] * channels + torch.arange(channels, device=images.device)
+    index = (plane * height)[..., None, None] + taps.pixels[:, None]
+    weights = taps.weights[:, None].expand(-1, channels, -1, -1)
+    mixed = F.embedding_bag(
+        index.view(-1, count),
+        images.view(-1, width),
+        per_sample_weights=weights.reshape(-1, count),
+        mode="sum",
+    )
+    return mixed.view(number, channels, size, width)
+
+
+def mix_both(images: Tensor, down: Taps, across: Taps, which: Tensor | None = None) -> Tensor:
+    """Mix rows with `down` and columns with `across`: `[N, C, S, S']`, not contiguous."""
+    rows = mix_rows(images, down, which).mT.contiguous()
+    return mix_rows(rows, across).mT
+
+
+def resize_taps(start: Tensor, length: Tensor, extent: int, size: int, flip: Tensor) -> Taps:
+    """What cuts out a piece of a line and resizes it, with antialiasing.
+
+    The weights of a pixel are a triangle around its place in the source, as wide as two of the
+    larger of the two pixel sides, which is what torchvision's bilinear resize with
+    `antialias=True` takes. Pixels outside the piece have no weight.
+
+    Args:
+        start: `[N]`, first pixel of each piece.
+        length: `[N]`, pixels of each piece.
+        extent: Pixels of a line of the source.
+        size: Pixels of a line of the result.
+        flip: `[N]`, 1 where the result is reversed, else 0.
+    """
+    place = torch.arange(size, dtype=start.dtype, device=start.device) + 0.5
+    scale = (length / size)[:, None]
+    reach = scale.clamp(min=1)
+    centre = scale * torch.where(flip[:, None] > 0, size - place, place)  # [N, size]
+    first = (centre - reach + 0.5).floor_().clamp_(min=0)
+    count = math.ceil(2 * max(1.0, extent / size))
+    taps = torch.arange(count, dtype=start.dtype, device=start.device)
+    pixel = first[..., None] + taps  # [N, size, K], counted from the start of the piece
+    distance = (pixel + (0.5 - centre)[..., None]).abs_().div_(reach[..., None])
+    weights = distance.neg_().add_(1).clamp_(min=0).mul_(pixel < length[:, None, None])
+    weights.div_(weights.sum(dim=2, keepdim=True))
+    pixels = pixel.add_(start[:, None, None]).clamp_(max=extent - 1)
+    return Taps(pixels.long(), weights)
+
+
+def reflected_pixels(size: int, kernel: int) -> Tensor:
+    """The pixels under a centred kernel `[size, kernel]`; beyond a border, those inside it."""
+    offsets = torch.arange(kernel) - kernel // 2
+    pixels = (torch.arange(size)[:, None] + offsets).abs()
+    return size - 1 - (size - 1 - pixels).abs()

@@ -1,0 +1,1 @@
+"""What `ssl-registry doctor` looks at: this installation, the machine and what lies on it."""
