@@ -12,6 +12,7 @@ of the ratios of the pairs.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import statistics
 import tempfile
@@ -77,7 +78,9 @@ class TimedJob(Job):
         return {}
 
 
-def measure(method: str, network: str, size: int, options: argparse.Namespace) -> dict[str, Any]:
+def measure(
+    method: str, network: str, size: int, batch_size: int, options: argparse.Namespace
+) -> dict[str, Any]:
     """Epochs and bounds of one setting."""
     table = {
         "image_size": size,
@@ -86,7 +89,7 @@ def measure(method: str, network: str, size: int, options: argparse.Namespace) -
         "monitoring": {"validation_epochs": 0, "rank_epochs": 0},
         "training": {
             "epochs": options.pairs + 1,
-            "batch_size": options.batch_size,
+            "batch_size": batch_size,
             "checkpoint_seconds": 1e9,
             "precision": options.precision,
             "device": options.device,
@@ -109,14 +112,29 @@ def measure(method: str, network: str, size: int, options: argparse.Namespace) -
         "method": method,
         "network": network,
         "size": size,
+        "batch_size": batch_size,
         "precision": execution.precision,
         "threads": execution.threads,
-        "images": job.images // options.batch_size * options.batch_size,
+        "images": job.images // batch_size * batch_size,
         "epoch_seconds": job.epochs[1:],
         "bound_seconds": job.bounds[1:],
         "ratios": [epoch / bound for epoch, bound in pairs],
         "cpu_ratios": job.cpu_ratios[1:],
     }
+
+
+def row(result: Mapping[str, Any]) -> str:
+    """A line of the table."""
+    epoch, bound, ratio, cpu = (
+        statistics.median(result[name])
+        for name in ("epoch_seconds", "bound_seconds", "ratios", "cpu_ratios")
+    )
+    low, high = min(result["ratios"]), max(result["ratios"])
+    return (
+        f"| {result['method']} | {result['network']} | {result['size']} | {result['batch_size']} "
+        f"| {result['precision']} | {epoch:.3f} s | {bound:.3f} s "
+        f"| {ratio:.3f} ({low:.2f} to {high:.2f}) | {cpu:.3f} | {result['images'] / epoch:.0f} |"
+    )
 
 
 def main() -> None:
@@ -126,31 +144,25 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=["simclr"])
     parser.add_argument("--networks", nargs="+", default=["resnet18"], choices=NETWORKS)
     parser.add_argument("--sizes", nargs="+", type=int, default=[64])
-    parser.add_argument("--batch-size", type=int, default=256)
+    parser.add_argument("--batch-sizes", nargs="+", type=int, default=[256])
     parser.add_argument("--pairs", type=int, default=10)
     parser.add_argument("--precision", default="auto", choices=("auto", "fp32", "bf16"))
     parser.add_argument("--device", default="auto")
     parser.add_argument("--json", type=Path, help="file to write the figures to")
     options = parser.parse_args()
     results = []
-    print("| method | network | px | precision | epoch | bound | ratio | by CPU time | images/s |")
-    print("|---|---|---|---|---|---|---|---|---|")
-    for method in options.methods:
-        for network in options.networks:
-            for size in options.sizes:
-                result = measure(method, network, size, options)
-                results.append(result)
-                epoch, bound, ratio, cpu = (
-                    statistics.median(result[name])
-                    for name in ("epoch_seconds", "bound_seconds", "ratios", "cpu_ratios")
-                )
-                low, high = min(result["ratios"]), max(result["ratios"])
-                print(
-                    f"| {method} | {network} | {size} | {result['precision']} "
-                    f"| {epoch:.3f} s | {bound:.3f} s | {ratio:.3f} ({low:.2f} to {high:.2f}) "
-                    f"| {cpu:.3f} | {result['images'] / epoch:.0f} |",
-                    flush=True,
-                )
+    print(
+        "| method | network | px | batch | precision | epoch | bound | ratio | by CPU time "
+        "| images/s |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    settings = itertools.product(
+        options.methods, options.networks, options.sizes, options.batch_sizes
+    )
+    for method, network, size, batch_size in settings:
+        result = measure(method, network, size, batch_size, options)
+        results.append(result)
+        print(row(result), flush=True)
     if options.json:
         options.json.write_text(json.dumps(results))
 

@@ -64,9 +64,11 @@ WALKED = [
 ]
 # Numbers that make the runs of a page short where the test is not `slow`.
 SHORTER = {
-    "docs/tutorial.md": {"steps": 2, "images_per_organ": 24, "batch_size": 8},
-    "docs/howto/fewer_labels.md": {"steps": 2, "images_per_organ": 40, "batch_size": 4},
+    "docs/tutorial.md": {"steps": 2, "images_per_organ": 60, "batch_size": 4},
+    "docs/howto/fewer_labels.md": {"steps": 2, "images_per_organ": 80, "batch_size": 4},
 }
+# Pages that go on where another ended.
+AFTER = {"docs/howto/fewer_labels.md": "docs/tutorial.md"}
 # Commands that take long; elsewhere they are only parsed, and run where all is run.
 LONG = ("ssl-registry plugins check",)
 # What stands beside `ssl-registry` in blocks of commands, and why no test runs it.
@@ -309,6 +311,8 @@ def reader(
 
 @pytest.mark.parametrize("page", WALKED)
 def test_a_page_does_what_it_says(page: str, reader: Callable[[str, bool], Reader]) -> None:
+    if page in AFTER:
+        reader(AFTER[page], False).read()
     reader(page, False).read()
 
 

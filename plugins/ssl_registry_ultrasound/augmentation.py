@@ -60,7 +60,8 @@ def _tilt(config: UltrasoundAugmentationConfig) -> nn.Module:
         return RandomTilt(config.rotation)
     from kornia.augmentation import RandomRotation  # takes a second to import
 
-    return RandomRotation(config.rotation, p=1.0)
+    rotation: nn.Module = RandomRotation(config.rotation, p=1.0)
+    return rotation
 
 
 def _blur(config: UltrasoundAugmentationConfig, image_size: int) -> nn.Module:
@@ -70,7 +71,8 @@ def _blur(config: UltrasoundAugmentationConfig, image_size: int) -> nn.Module:
         return MatrixBlur(image_size, kernel, (low, high), config.blur)
     from kornia.augmentation import RandomGaussianBlur
 
-    return RandomGaussianBlur((kernel, kernel), (low, high), p=config.blur)
+    blur: nn.Module = RandomGaussianBlur((kernel, kernel), (low, high), p=config.blur)
+    return blur
 
 
 def blur_kernel_of(sigma: float) -> int:

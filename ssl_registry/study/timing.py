@@ -54,7 +54,8 @@ def steps_of(training: Mapping[str, Any], steps_per_epoch: int) -> int:
 def _validations(run: PlannedRun, epochs: int) -> int:
     """How often a run measures itself at the end of an epoch."""
     if run.kind == "finetune":
-        return math.ceil(epochs / run.config["validation_epochs"])
+        between: int = run.config["validation_epochs"]
+        return math.ceil(epochs / between)
     monitoring = MonitoringConfig.model_validate(run.config["monitoring"])
     every = monitoring.validation_epochs
     return sum(due(every, 20, epoch, epochs) for epoch in range(1, epochs + 1))

@@ -81,7 +81,8 @@ def test_views_are_in_range_and_normalised_last_and_once(
 ) -> None:
     def seen(**normalization: list[float]) -> Tensor:
         job = job_of(pictures[kind], preset="simclr-paper", normalization=normalization)
-        job.module = recorder = Recorder()
+        recorder = Recorder()
+        job.forward_by(recorder)
         torch.manual_seed(3)
         job.step(np.arange(8))
         return recorder.views

@@ -100,7 +100,11 @@ def test_crop_areas_are_uniform() -> None:
     x = columns(1500, size)
     coordinates = torch.cat([x, x.mT, torch.zeros_like(x)], dim=1)
     # Not antialiased, so that the ends of a view are those of its crop.
-    box = {"crop_scale": (0.2, 0.5), "crop_ratio": (3 / 4, 4 / 3), "backend": "kornia"}
+    box: dict[str, Any] = {
+        "crop_scale": (0.2, 0.5),
+        "crop_ratio": (3 / 4, 4 / 3),
+        "backend": "kornia",
+    }
     view = views(coordinates, size=16, **box)
     extent = view.amax(dim=(-1, -2)) - view.amin(dim=(-1, -2))
     sides = extent.flatten(0, 1)[:, :2] * (size - 1) + 1

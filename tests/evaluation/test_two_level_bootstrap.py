@@ -1,0 +1,82 @@
+"""The two-level bootstrap against a slow loop and against known variances."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ssl_registry.evaluation.two_level_bootstrap import (
+    RunScores,
+    difference_interval,
+    mean_interval,
+)
+
+
+def scores(runs: int, images: int, seed: int, groups: list[int] | None = None) -> RunScores:
+    generator = np.random.default_rng(seed)
+    values = generator.normal(0.6, 0.1, (runs, images)) + generator.normal(0, 0.05, (runs, 1))
+    values += np.random.default_rng(99).normal(0, 0.2, images)
+    return RunScores(values, np.asarray(groups or [0] * runs))
+
+
+def slow(of: list[RunScores], draws: int) -> np.ndarray:
+    """Each draw's mean, one after the other: the same images for all, runs for each."""
+    generator = np.random.default_rng(5)
+    found = []
+    for _ in range(draws):
+        images = generator.integers(of[0].values.shape[1], size=of[0].values.shape[1])
+        means = []
+        for one in of:
+            names = sorted(set(one.groups.tolist()))
+            rows: list[int] = []
+            for name in generator.choice(names, size=len(names)):
+                members = np.flatnonzero(one.groups == name)
+                rows += generator.choice(members, size=len(members)).tolist()
+            means.append(np.mean([one.values[row, image] for row in rows for image in images]))
+        found.append(means[0] - sum(means[1:]))
+    return np.asarray(found)
+
+
+@pytest.mark.parametrize("groups", [None, [0, 0, 1, 1, 2, 2]])
+def test_mean_as_the_slow_loop(groups: list[int] | None) -> None:
+    one = scores(6, 20, 0, groups)
+    found = mean_interval(one, seed=1)
+    expected = np.quantile(slow([one], 2500), [0.025, 0.975])
+    assert found.value == pytest.approx(one.values.mean())
+    # The ends of 2,500 draws are known to about 0.003 here.
+    assert [found.low, found.high] == pytest.approx(expected, abs=0.008)
+
+
+def test_difference_as_the_slow_loop() -> None:
+    arm, baseline = scores(5, 20, 0), scores(3, 20, 1)
+    found = difference_interval(arm, baseline, seed=1)
+    expected = np.quantile(slow([arm, baseline], 2500), [0.025, 0.975])
+    assert found.value == pytest.approx(arm.values.mean() - baseline.values.mean())
+    assert [found.low, found.high] == pytest.approx(expected, abs=0.008)
+
+
+def test_what_images_share_leaves_the_difference() -> None:
+    values = np.random.default_rng(0).uniform(size=(1, 60))
+    one = RunScores(values, np.zeros(1, np.int64))
+    other = RunScores(values + 0.1, np.zeros(1, np.int64))
+    found = difference_interval(other, one, seed=0)
+    assert [found.low, found.high] == pytest.approx([0.1, 0.1])
+    own = mean_interval(one, seed=0)
+    # One run: only images vary, so the half-width is 1.96 standard errors of their mean.
+    assert (own.high - own.low) / 2 == pytest.approx(1.96 * values.std() / 60**0.5, rel=0.05)
+
+
+def test_pretrainings_that_differ_widen_the_interval() -> None:
+    values = np.repeat([[0.4], [0.6]], 5, axis=0) + np.zeros((10, 30))
+    apart = RunScores(values, np.repeat([0, 1], 5))
+    together = RunScores(values, np.zeros(10, np.int64))
+    wide, narrow = (mean_interval(one, seed=0) for one in (apart, together))
+    assert wide.low == pytest.approx(0.4) and wide.high == pytest.approx(0.6)
+    assert narrow.high - narrow.low < 0.15
+
+
+def test_same_seed_same_interval_and_images_must_match() -> None:
+    one = scores(3, 10, 0)
+    assert mean_interval(one, seed=3) == mean_interval(one, seed=3)
+    with pytest.raises(ValueError, match="different images"):
+        difference_interval(one, scores(3, 11, 0), seed=0)
