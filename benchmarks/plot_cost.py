@@ -2,7 +2,7 @@
 
 python benchmarks/scale.py --data CIFAR --json scale.json
 python benchmarks/pretrain.py --data DATA --sizes 32 64 96 128 --pairs 3 --json sizes.json
-python benchmarks/pretrain.py --data DATA --batch-sizes 32 64 128 256 512 --pairs 3 --json batches.json
+python benchmarks/pretrain.py --data DATA --batch-sizes 32 64 128 256 --pairs 3 --json b.json
 python benchmarks/plot_cost.py scale.json sizes.json b.json docs/images/cost.png
 """
 

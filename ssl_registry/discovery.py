@@ -82,7 +82,7 @@ class PluginRecord:
 @functools.cache
 def plugins() -> tuple[PluginRecord, ...]:
     """All plugins that are installed, sorted by distribution and name."""
-    disabled = _disabled()
+    disabled = disabled_names()
     found = sorted(_found(), key=lambda item: (item[0].distribution, item[0].name))
     return tuple(_examine(record, entry, disabled) for record, entry in found)
 
@@ -111,7 +111,8 @@ def _identity(distribution: Distribution | None) -> tuple[str, str]:
     return given.get("Name", "unknown"), given.get("Version", "unknown")
 
 
-def _disabled() -> set[str]:
+def disabled_names() -> set[str]:
+    """The plugins and distributions that the environment variable leaves out."""
     return {part.strip() for part in os.environ.get(DISABLE_VARIABLE, "").split(",")} - {""}
 
 

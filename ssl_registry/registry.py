@@ -62,6 +62,27 @@ def components(kind: str | None = None) -> tuple[Found, ...]:
     return tuple(sorted(found, key=lambda f: (KINDS.index(f.component.kind), f.component.name)))
 
 
+def plugins_called(provider: str) -> tuple[PluginRecord, ...]:
+    """The plugins that `provider` names: a plugin, a distribution, or `distribution:plugin`.
+
+    Raises:
+        PluginError: Nothing of that name is installed; lists what is.
+    """
+    installed = plugins()
+    found = tuple(record for record in installed if record.answers_to(provider))
+    if found:
+        return found
+    by_distribution: dict[str, list[str]] = {}
+    for record in installed:
+        by_distribution.setdefault(record.distribution, []).append(record.name)
+    names = {*by_distribution, *(record.name for record in installed)}
+    listed = "; ".join(f"{name}: {', '.join(of)}" for name, of in by_distribution.items())
+    raise PluginError(
+        f"no plugin or distribution is called {provider!r}{suggest(provider, sorted(names))}; "
+        f"installed are {listed or 'none'}"
+    )
+
+
 def find(kind: str, name: str) -> Found:
     """The one component of `kind` called `name`, or `provider/name` where names clash.
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +14,21 @@ import pytest
 
 FOLDER = Path(__file__).with_name("reported_plugins")
 Result = subprocess.CompletedProcess[str]
-
-
-def install(target: Path, *names: str) -> Path:
-    """A folder with packages of tests/reported_plugins, installed by pip."""
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    options = ["--no-index", "--no-deps", "--no-build-isolation", "--target", str(target)]
-    packages = [str(FOLDER / name) for name in names]
-    done = subprocess.run([*pip, *options, *packages], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return target
+Install = Callable[[Path, Iterable[Path]], None]
 
 
 @pytest.fixture(scope="session")
-def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return install(tmp_path_factory.mktemp("first"), "first", "heavy")
+def first(tmp_path_factory: pytest.TempPathFactory, installed_in: Install) -> Path:
+    folder = tmp_path_factory.mktemp("first")
+    installed_in(folder, [FOLDER / "first", FOLDER / "heavy"])
+    return folder
 
 
 @pytest.fixture(scope="session")
-def second(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return install(tmp_path_factory.mktemp("second"), "second")
+def second(tmp_path_factory: pytest.TempPathFactory, installed_in: Install) -> Path:
+    folder = tmp_path_factory.mktemp("second")
+    installed_in(folder, [FOLDER / "second"])
+    return folder
 
 
 def run(*arguments: str, sites: tuple[Path, ...], disable: str = "heavy") -> Result:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -23,7 +24,9 @@ def gpus(environment: Mapping[str, str] = os.environ) -> list[str]:
     The driver's own tool is asked, so that this process need not import torch.
     """
     if VISIBLE in environment:
-        return [name.strip() for name in environment[VISIBLE].split(",") if name.strip()]
+        names = [name.strip() for name in environment[VISIBLE].split(",")]
+        # As CUDA reads it: what comes after a name that is none is not seen.
+        return list(itertools.takewhile(lambda name: name not in ("", "-1"), names))
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return []

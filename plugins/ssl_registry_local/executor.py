@@ -68,8 +68,16 @@ class LocalExecutor(Executor):
             for worker in busy:
                 selector.register(worker, selectors.EVENT_READ, worker)
             ready = [key.data for key, _ in selector.select(seconds)] if busy else []
-        outcomes = [worker.receive() for worker in ready]
-        return [outcome for outcome in outcomes if outcome is not None]
+        outcomes = []
+        for worker in busy:
+            # Of one that has died, a process that its work has started may hold the pipe open.
+            gone = worker not in ready and not worker.alive
+            outcome = worker.receive() if worker in ready else worker.lose() if gone else None
+            if outcome is not None:
+                outcomes.append(outcome)
+                if outcome.lost:
+                    _kill(worker)
+        return outcomes
 
     def close(self, *, patience: float = 0.0) -> None:
         """Ask all workers to end, so that a run may write a checkpoint; then make them."""
@@ -81,5 +89,9 @@ class LocalExecutor(Executor):
         until = time.monotonic() + patience
         for worker in workers:
             if not worker.join(max(0.0, until - time.monotonic())):
-                worker.stop(signal.SIGKILL)
-                worker.join(10)
+                _kill(worker)
+
+
+def _kill(worker: WorkerProcess) -> None:
+    worker.stop(signal.SIGKILL)
+    worker.join(10)

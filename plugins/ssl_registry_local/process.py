@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from ssl_registry import Outcome, Work
+from ssl_registry import Outcome, RunError, Work
 
 
 class WorkerProcess:
@@ -31,6 +31,7 @@ class WorkerProcess:
             )
         self._log = log
         self._answer = b""
+        self._started = False
         self.work: Work | None = None
 
     def fileno(self) -> int:
@@ -57,17 +58,33 @@ class WorkerProcess:
             return
 
     def receive(self) -> Outcome | None:
-        """The outcome of its work, once there is one; reads what has come."""
+        """The outcome of its work, once there is one; reads what has come.
+
+        Raises:
+            RunError: It ended by itself before it could take work, as any other would.
+        """
         chunk = os.read(self.fileno(), 1 << 16)
-        self._answer += chunk
-        if chunk and not self._answer.endswith(b"\n"):
-            return None
-        work, answer = self.work, self._answer
-        self.work, self._answer = None, b""
         if not chunk:
-            self._process.wait()
-            return Outcome(work.id, lost=self._end()) if work else None
+            return self.lose()
+        self._answer += chunk
+        if not self._started and self._answer.startswith(b"\n"):
+            self._started, self._answer = True, self._answer[1:]
+        if not self._answer.endswith(b"\n"):
+            return None
+        answer, self._answer, self.work = self._answer, b"", None
         return Outcome(**json.loads(answer))
+
+    def lose(self) -> Outcome | None:
+        """The outcome of its work now that it has died.
+
+        Raises:
+            RunError: It ended by itself before it could take work, as any other would.
+        """
+        work, self.work, self._answer = self.work, None, b""
+        status = self._process.wait()
+        if not self._started and status >= 0:
+            raise RunError(f"no worker can be started: {self._end()}")
+        return Outcome(work.id, lost=self._end()) if work else None
 
     def stop(self, number: signal.Signals) -> None:
         """Send it a signal, if it is still there."""

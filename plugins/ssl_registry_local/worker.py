@@ -1,7 +1,7 @@
 """A worker process: takes pieces of work from standard input, one a line, until it is closed.
 
-Each line is JSON, and so is each answer on standard output. What the work itself prints goes to
-standard error, which the executor has sent to a file.
+Each line is JSON, and so is each answer on standard output, where an empty line comes first. What
+the work itself prints goes to standard error, which the executor has sent to a file.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ from ssl_registry import Work
 def main() -> None:
     """Serve until standard input ends."""
     answers = _take_standard_output()
+    # An empty line: it could be started.
+    answers.write("\n")
+    answers.flush()
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(lines,), daemon=True).start()
     while True:
@@ -47,7 +50,8 @@ def _answer(work: Work) -> dict[str, Any]:
         return {"id": work.id, "result": work.perform()}
     except Exception as error:  # the work is foreign, and its fault must not end the worker
         traceback.print_exc()
-        return {"id": work.id, "lost": f"{type(error).__name__}: {error}"}
+        text = f"{type(error).__name__}: {error}"
+        return {"id": work.id, "lost": text, "trace": traceback.format_exc()}
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from ssl_registry import (
     Trunk,
     decay_groups,
 )
-from ssl_registry.nn import gather, mlp, own_rows, shared
+from ssl_registry.nn import gather, mlp, own_rows, sent, shared
 from ssl_registry_moco.config import MoCoConfig
 from ssl_registry_moco.loss import queue_contrast
 from ssl_registry_moco.queue import KeyQueue, fitting_length
@@ -148,7 +148,7 @@ class MoCo(Method):
         else:
             everything = gather(images)  # [W N, C, H, W]
             # Drawn on the CPU, so that a seed means the same on every device.
-            order = shared(torch.randperm(len(everything))).to(images.device)
+            order = sent(shared(torch.randperm(len(everything))), images.device)
             own = self.key_projection(self.key_trunk.embed(everything[own_rows(order)]))
             shuffled = gather(own)
             keys = torch.empty_like(shuffled)

@@ -83,8 +83,9 @@ class RayExecutor(Executor):
         try:
             result = self._ray.get(reference)
         except self._ray.exceptions.RayTaskError as error:
-            self._idle.append(actor)
-            return Outcome(work.id, lost=f"{type(error.cause).__name__}: {error.cause}")
+            self._ray.kill(actor)
+            text = f"{type(error.cause).__name__}: {error.cause}"
+            return Outcome(work.id, lost=text, trace=str(error))
         except self._ray.exceptions.RayError as error:
             # The actor is gone: its process died, or its machine.
             return Outcome(work.id, lost=f"the worker died: {' '.join(str(error).split())}")

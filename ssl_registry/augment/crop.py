@@ -7,8 +7,9 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ssl_registry.augment.operation import Draws, chosen, moved
+from ssl_registry.augment.operation import Draws, chosen
 from ssl_registry.augment.rows import mix_both, resize_taps
+from ssl_registry.nn.transfer import sent
 
 _ATTEMPTS = 10
 
@@ -57,7 +58,7 @@ class MatrixCrop(nn.Module):
         """Views `[N, C, size, size]` of images `[N, C, H, W]`."""
         number, _, height, width = images.shape
         host = self.draw(number, height, width)
-        return self.cut(images, Draws(host, moved(host, images.device).to(images.dtype)))
+        return self.cut(images, Draws(host, sent(host, images.device).to(images.dtype)))
 
 
 def draw_boxes(

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from ssl_registry.augment.blur import MatrixBlur
 from ssl_registry.augment.colour import BatchGrayscale, BatchJitter
 from ssl_registry.augment.crop import MatrixCrop
-from ssl_registry.augment.operation import BatchOperation, Draws, moved
+from ssl_registry.augment.operation import BatchOperation, Draws
 from ssl_registry.augment.settings import ChainSettings, Operation, blur_kernel
+from ssl_registry.nn.transfer import sent
 
 _BLOCK_BYTES = 4 << 20
 """Views of a block on the CPU: what an operation has written the next one finds in the cache."""
@@ -43,7 +44,7 @@ class FastChain(nn.Module):
         out = images.new_empty(copies * number, channels, size, size)
         with torch.autocast(images.device.type, enabled=False):
             drawn, widths = self._draw(len(out), height, width)
-            draws = Draws(drawn, moved(drawn, images.device).to(images.dtype))
+            draws = Draws(drawn, sent(drawn, images.device).to(images.dtype))
             for source, start in self._blocks(images, copies, out[:1].nbytes):
                 stop = start + len(source)
                 views = self._views(source, draws.rows(start, stop), widths)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ssl_registry.nn.transfer import sent
+
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in gray (ITU-R BT.601). They sum to 1, so that gray stays gray."""
 
@@ -35,7 +37,7 @@ class Draws:
 
     def at(self, places: Tensor) -> Tensor:
         """`places`, numbers of images on the CPU, on the device."""
-        return moved(places, self.here.device)
+        return sent(places, self.here.device)
 
 
 class BatchOperation(nn.Module, ABC):
@@ -58,14 +60,7 @@ class BatchOperation(nn.Module, ABC):
         """Changed copies of images `[N, C, S, S]` in [0, 1]."""
         host = self.draw(len(images))
         copies = images.clone(memory_format=torch.contiguous_format)
-        return self.change(copies, Draws(host, moved(host, images.device).to(images.dtype)))
-
-
-def moved(tensor: Tensor, device: torch.device) -> Tensor:
-    """A small CPU tensor on `device`; a GPU is not waited for."""
-    if device.type == "cuda":
-        return tensor.pin_memory().to(device, non_blocking=True)
-    return tensor.to(device)
+        return self.change(copies, Draws(host, sent(host, images.device).to(images.dtype)))
 
 
 def uniform(number: int, low: float, high: float) -> Tensor:

@@ -13,7 +13,7 @@ import click
 from ssl_registry.cli.text import align, verbatim
 
 if TYPE_CHECKING:
-    from ssl_registry.testing import CheckResult
+    from ssl_registry.testing import Check, CheckResult
 
 
 @click.command(
@@ -41,19 +41,35 @@ def check(ctx: click.Context, name: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([_as_json(result) for result in results], indent=2))
     else:
-        click.echo(_as_text(results))
+        click.echo(as_text(results))
     if not all(result.passed for result in results):
         ctx.exit(1)
 
 
-def _as_text(results: Sequence[CheckResult]) -> str:
-    failed = [result for result in results if not result.passed]
+def as_text(results: Sequence[CheckResult]) -> str:
+    """A row for each component, then what is wrong and what to do."""
     rows = [_row(*group) for group in _by_component(results)]
     lines = [align([("KIND", "NAME", "PLUGIN", "CHECKS", "SECONDS", "FAILED"), *rows]), ""]
-    for result in failed:
-        lines += [f"{result.check.id}: {result.check.holds}", f"  {result.problem}", ""]
-    lines.append(f"{len(results) - len(failed)} of {len(results)} checks pass")
+    for problem, failed in _by_problem(results):
+        lines += [_heading([result.check for result in failed]), f"  {problem}", ""]
+    lines.append(f"{sum(result.passed for result in results)} of {len(results)} checks pass")
     return "\n".join(lines)
+
+
+def _by_problem(results: Iterable[CheckResult]) -> Iterator[tuple[str, list[CheckResult]]]:
+    """What is wrong, and all checks that say so: each problem is told once."""
+    groups: dict[str, list[CheckResult]] = {}
+    for result in results:
+        if not result.passed:
+            groups.setdefault(result.problem, []).append(result)
+    return iter(groups.items())
+
+
+def _heading(checks: Sequence[Check]) -> str:
+    first, *others = checks
+    if others:
+        return ", ".join([first.id, *(check.name for check in others)])
+    return f"{first.id}: {first.holds}"
 
 
 def _by_component(

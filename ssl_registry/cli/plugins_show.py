@@ -9,8 +9,8 @@ import click
 
 from ssl_registry.cli.plugins_list import as_table, timing_table, timing_words
 from ssl_registry.cli.text import align, verbatim
-from ssl_registry.discovery import PluginRecord, plugins
-from ssl_registry.errors import ComponentNotFoundError
+from ssl_registry.discovery import PluginRecord
+from ssl_registry.registry import plugins_called
 from ssl_registry.spec import API_VERSION, FILE_KINDS, Component
 
 
@@ -31,7 +31,7 @@ def show(name: str, as_json: bool, timing: bool) -> None:
 
     NAME is a plugin, or a distribution with all its plugins.
     """
-    found = _find(name)
+    found = plugins_called(name)
     tables = [_described(record, timing) for record in found]
     if as_json:
         import json
@@ -40,19 +40,6 @@ def show(name: str, as_json: bool, timing: bool) -> None:
         return
     texts = [_text(record, table) for record, table in zip(found, tables, strict=True)]
     click.echo("\n\n".join(texts))
-
-
-def _find(name: str) -> list[PluginRecord]:
-    found = [record for record in plugins() if record.answers_to(name)]
-    if found:
-        return found
-    from ssl_registry.registry import suggest
-
-    known = [record.name for record in plugins()]
-    raise ComponentNotFoundError(
-        f"no plugin or distribution is called {name!r}{suggest(name, known)}; "
-        f"installed are {', '.join(known) or 'none'}"
-    )
 
 
 def _described(record: PluginRecord, timing: bool) -> dict[str, Any]:

@@ -109,19 +109,30 @@ def status(study: str, out: Path | None) -> None:
 @study.command(
     epilog=verbatim(
         """
-        Example:   ssl-registry study report paper-table-1
+        Examples:  ssl-registry study report paper-table-1
+                   ssl-registry study report my-study.toml --no-images
         """
     )
 )
 @_STUDY
 @out_option(_OUT)
-def report(study: str, out: Path | None) -> None:
-    """Write the tables of a study as far as it is done. FILE is as for `run`."""
+@click.option(
+    "--images/--no-images",
+    default=True,
+    help="Show test images with the masks of all arms; leave them out of a report that is given "
+    "to people who may not have the data.",
+)
+def report(study: str, out: Path | None, images: bool) -> None:
+    """Write the report of a study as far as it is done. FILE is as for `run`.
+
+    A page without any other file (report.html), the same in Markdown, its tables as CSV, and its
+    pictures as PNG.
+    """
     from ssl_registry.study.report import write_report
     from ssl_registry.study.run import folder_of
     from ssl_registry.study.source import name_of
 
-    for file in write_report(folder_of(name_of(study), out)):
+    for file in write_report(folder_of(name_of(study), out), images=images):
         click.echo(f"report: {file}")
 
 

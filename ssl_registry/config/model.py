@@ -41,10 +41,13 @@ class MethodConfig(ComponentConfig):
     """Settings of a pre-training method.
 
     `default_augmentation` names the augmentation component that a run uses when its config
-    names none.
+    names none. A method for backbones of one kind, such as one that masks the tokens of a
+    transformer, names in `check_backbone` a small one, as the table of a config would, for
+    `ssl_registry.testing` to check it with; images have 32 px.
     """
 
     default_augmentation: ClassVar[str] = ""
+    check_backbone: ClassVar[Mapping[str, Any]] = {}
 
 
 class DatasetConfig(ComponentConfig):

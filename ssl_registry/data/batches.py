@@ -21,6 +21,7 @@ from torch import Tensor
 
 from ssl_registry.data.room import in_words
 from ssl_registry.errors import ConfigError
+from ssl_registry.nn.transfer import sent
 
 OnDevice = Literal["auto"] | bool
 SHARE: Final = 0.25
@@ -141,7 +142,7 @@ class ResidentBatches(Batches):
 
     def images(self, indices: Places) -> Tensor:
         """Those at `indices`, in the caller's own memory."""
-        places = torch.from_numpy(indices).to(self._images.device)
+        places = sent(torch.from_numpy(indices), self._images.device)
         return self._images.index_select(0, places)
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, distribution
 
-from ssl_registry.discovery import DISABLE_VARIABLE, PluginRecord, plugins
+from ssl_registry.discovery import DISABLE_VARIABLE, PluginRecord, disabled_names, plugins
 from ssl_registry.doctor.finding import Finding
 from ssl_registry.requirements import OWN_NAME, needs_of
 
@@ -46,8 +45,7 @@ def _clashes(records: Sequence[PluginRecord]) -> Iterator[Finding]:
 
 def _disabled_for_nothing(records: Sequence[PluginRecord]) -> Iterator[Finding]:
     """Names in the variable that no plugin has."""
-    named = {part.strip() for part in os.environ.get(DISABLE_VARIABLE, "").split(",")} - {""}
-    for name in sorted(named):
+    for name in sorted(disabled_names()):
         if not any(record.answers_to(name) for record in records):
             yield Finding(DISABLE_VARIABLE, f"names {name!r}, which is no plugin", "note")
 

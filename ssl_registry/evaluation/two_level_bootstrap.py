@@ -75,7 +75,7 @@ def _estimate(value: float, drawn: NDArray[np.float64]) -> Estimate:
 def _drawn_means(scores: RunScores, seed: int, draws: int, stream: int) -> NDArray[np.float64]:
     """The mean of each draw, `[draws]`; the images drawn depend on `seed` and their number only."""
     images = _image_counts(scores.values.shape[1], seed, draws)
-    runs = _run_weights(scores.groups, np.random.default_rng((seed, 1, stream)), draws)
+    runs = _run_weights(tuple(scores.groups.tolist()), seed, draws, stream)
     count = scores.values.shape[1]
     rows = max(1, _AT_ONCE // count)
     parts = [
@@ -103,10 +103,12 @@ def _image_counts(count: int, seed: int, draws: int) -> NDArray[np.uint16]:
     return np.concatenate(parts)
 
 
+@lru_cache(maxsize=16)
 def _run_weights(
-    groups: NDArray[np.int64], generator: np.random.Generator, draws: int
+    groups: tuple[int, ...], seed: int, draws: int, stream: int
 ) -> NDArray[np.float64]:
     """The weight of each run in each draw, `[draws, R]`, of sum 1."""
+    generator = np.random.default_rng((seed, 1, stream))
     names, places = np.unique(groups, return_inverse=True)
     count = len(names)
     taken = generator.multinomial(count, np.full(count, 1 / count), size=draws)

@@ -40,18 +40,21 @@ class Outcome:
         id: Of the work.
         result: What its function gave; None if it was lost.
         lost: Why there is no result, such as the signal that ended its worker; "" if there is one.
+        trace: Where in the code its function raised, if it did.
     """
 
     id: str
     result: Any = None
     lost: str = ""
+    trace: str = ""
 
 
 class Executor(ABC):
     """Carries out work in worker processes, each of which takes many pieces one after another.
 
-    A worker that dies loses the one piece it had, and is replaced. Nothing is tried again here:
-    that is for whoever submits. When the process that holds the executor ends, however it ends, its
+    A worker that dies loses the one piece it had, and is replaced; so is one whose piece raised,
+    since nobody knows what it left behind. Nothing is tried again here: that is for whoever
+    submits. When the process that holds the executor ends, however it ends, its
     workers end too.
 
     A plugin's executor is built with the keywords `config` (its own settings) and `logs` (a folder
@@ -69,7 +72,11 @@ class Executor(ABC):
 
     @abstractmethod
     def wait(self, seconds: float) -> list[Outcome]:
-        """The outcomes since the last call; waits for one, but not longer than `seconds`."""
+        """The outcomes since the last call; waits for one, but not longer than `seconds`.
+
+        Raises:
+            RunError: No worker can be started.
+        """
 
     @abstractmethod
     def close(self, *, patience: float = 0.0) -> None:

@@ -67,7 +67,14 @@ def decay_groups(
 
 
 class Trainable(nn.Module, ABC):
-    """A module with its own view of how it is optimised and what happens around a step."""
+    """A module with its own view of how it is optimised and what happens around a step.
+
+    What is kept from one step to the next belongs into parameters and buffers. These alone are in
+    a checkpoint; and on a GPU steps are taken several in a row before it is known whether their
+    losses were finite: if one was not, parameters and buffers are put back, and the same steps are
+    taken again. To leave nothing waiting, no step should read numbers from the device, as `item`,
+    `bool` or an index by a mask do.
+    """
 
     def parameter_groups(self) -> Iterable[ParameterGroup]:
         """How parameters are optimised; by default all alike, biases and norms not decayed."""
@@ -79,5 +86,6 @@ class Trainable(nn.Module, ABC):
     def after_step(self, step: int, committed: bool) -> None:
         """Called after `step`; `committed` is False if the update was skipped.
 
+        `committed` may be True for a step that turns out otherwise later; all is put back then.
         A method moves its EMA and queue here, and only if the step was committed.
         """

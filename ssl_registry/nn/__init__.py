@@ -25,6 +25,7 @@ from ssl_registry.nn.stepped_decoder import (
     doublings,
     skip_levels,
 )
+from ssl_registry.nn.transfer import sent
 from ssl_registry.nn.trunk import Trunk
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "own_rows",
     "rank",
     "resize_to",
+    "sent",
     "shared",
     "skip_levels",
     "world_size",

@@ -107,7 +107,7 @@ def _statistics(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Mean and variance of each channel over all processes, and the count of values in each."""
     wide = images.to(torch.promote_types(images.dtype, torch.float32))
     variance, mean = torch.var_mean(wide, _others(images), correction=0)
-    count = mean.new_tensor([images.numel() // images.shape[1]])
+    count = mean.new_full((1,), images.numel() // images.shape[1])
     # Means and sums of squares around them are joined as by Chan et al. 1979: E[x^2] - E[x]^2
     # would lose the variance of channels far from 0.
     parts = gather(torch.cat([mean, variance * count, count])[None])  # [W, 2C + 1]

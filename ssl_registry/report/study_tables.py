@@ -8,11 +8,9 @@ from typing import Any
 
 from ssl_registry.report.numbers import DASH, mean_sd
 from ssl_registry.study.cells import POLICIES, Cell
+from ssl_registry.study.panels import ACROSS, column_title
 from ssl_registry.study.plan import NONE
 from ssl_registry.study.rows import as_csv
-
-_ACROSS = "fraction"
-"""The axis whose values are the columns of a printed table."""
 
 
 def cells_csv(cells: Sequence[Cell]) -> str:
@@ -25,7 +23,7 @@ def cells_csv(cells: Sequence[Cell]) -> str:
 def _record(cell: Cell) -> dict[str, Any]:
     record: dict[str, Any] = {"study": cell.study, **cell.axes}
     record |= {"runs": len(cell.lines), "failed": cell.failed, "missing": cell.missing}
-    record |= {name: _span(cell, name) for name in ("pretraining_steps", "steps")}
+    record |= {name: span(cell, name) for name in ("pretraining_steps", "steps")}
     for policy in POLICIES:
         summary = cell.summary(policy)
         record |= {f"{policy} mean": _digits(summary.mean), f"{policy} sd": _digits(summary.sd)}
@@ -42,17 +40,15 @@ def _digits(value: float | None) -> str:
     return "" if value is None or math.isnan(value) else f"{value:.4f}"
 
 
-def _span(cell: Cell, name: str) -> str:
+def span(cell: Cell, name: str) -> str:
     """A count that the runs of a cell share, or its range."""
     values = sorted({line[name] for line in cell.lines if line.get(name) not in (None, "")})
     return "" if not values else "-".join(dict.fromkeys((str(values[0]), str(values[-1]))))
 
 
-def tables_markdown(
-    title: str, cells: Sequence[Cell], stands_for: Mapping[str, Mapping[str, str]]
-) -> str:
-    """A page with a table for each part of the study and each policy."""
-    parts = [f"# {title}"]
+def tables_markdown(cells: Sequence[Cell], stands_for: Mapping[str, Mapping[str, str]]) -> str:
+    """A table for each part of the study and each policy, with their notes."""
+    parts = []
     for study in dict.fromkeys(cell.study for cell in cells):
         of_study = [cell for cell in cells if cell.study == study]
         parts.append(f"## {study}")
@@ -64,34 +60,37 @@ def tables_markdown(
                 "want of the same."
             )
     parts += _notes(cells)
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(parts)
 
 
 def _policy(cells: Sequence[Cell], policy: str) -> str:
     """One table: mean ± SD (runs); the published cell, and ours less the published."""
-    axes = [axis for axis in cells[0].axes if axis != _ACROSS]
-    columns = list(dict.fromkeys(cell.axes.get(_ACROSS) for cell in cells))
+    axes = [axis for axis in cells[0].axes if axis != ACROSS]
+    columns = list(dict.fromkeys(cell.axes.get(ACROSS) for cell in cells))
     rows: dict[tuple[Any, ...], dict[Any, Cell]] = {}
     for cell in cells:
         key = tuple(cell.axes[axis] for axis in axes)
-        rows.setdefault(key, {})[cell.axes.get(_ACROSS)] = cell
-    head = [*axes, *(_column(value) for value in columns), "steps"]
-    lines = [_line(head), _line(["---"] * len(head))]
+        rows.setdefault(key, {})[cell.axes.get(ACROSS)] = cell
+    head = [*axes, *(column_title(value) for value in columns), "steps"]
+    lines = []
     for key, of_column in rows.items():
         texts = [_text(of_column.get(value), policy) for value in columns]
         steps = dict.fromkeys(_steps(cell) for cell in of_column.values() if cell.lines)
         names = [DASH if value == NONE else str(value) for value in key]
-        lines.append(_line([*names, *texts, "; ".join(steps)]))
+        lines.append([*names, *texts, "; ".join(steps)])
     heading = f"`{policy}`: mean ± SD (runs), the published cell in brackets, the difference."
-    return f"{heading}\n\n" + "\n".join(lines)
+    return f"{heading}\n\n{markdown_table(head, lines)}"
 
 
-def _column(value: object) -> str:
-    return f"{100 * float(str(value)):g} %" if value is not None else "result"
+def markdown_table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown; bars and line breaks in its cells stay where they are."""
+    return "\n".join(_line(cells) for cells in (head, ["---"] * len(head), *lines))
 
 
 def _line(values: Sequence[str]) -> str:
-    return f"| {' | '.join(values)} |"
+    return (
+        f"| {' | '.join(' '.join(value.replace('|', chr(92) + '|').split()) for value in values)} |"
+    )
 
 
 def _text(cell: Cell | None, policy: str) -> str:
@@ -111,8 +110,8 @@ def _text(cell: Cell | None, policy: str) -> str:
 
 
 def _steps(cell: Cell) -> str:
-    before = _span(cell, "pretraining_steps")
-    return f"{before} + {_span(cell, 'steps')}" if before else _span(cell, "steps")
+    before = span(cell, "pretraining_steps")
+    return f"{before} + {span(cell, 'steps')}" if before else span(cell, "steps")
 
 
 def _notes(cells: Sequence[Cell]) -> list[str]:

@@ -53,6 +53,11 @@ class Against:
             return ""
         return "higher" if self.difference.value > 0 else "lower"
 
+    @property
+    def certain(self) -> bool:
+        """Whether the interval over runs and images leaves out zero as well."""
+        return self.difference.low > 0 or self.difference.high < 0
+
 
 @dataclass(frozen=True)
 class PanelStatistics:
@@ -137,15 +142,15 @@ def _compare(ours: RunScores, theirs: RunScores) -> Against:
 
 
 def tally(statistics: Sequence[PanelStatistics], policy: str) -> dict[str, int]:
-    """How many cells of all panels are higher, lower, or neither."""
-    verdicts = [
-        one.verdict
-        for of_panel in statistics
-        for key, one in of_panel.against.items()
-        if key[0] == policy
-    ]
-    return {
-        "higher": verdicts.count("higher"),
-        "lower": verdicts.count("lower"),
-        "neither": verdicts.count(""),
-    }
+    """How many cells of all panels are `higher`, `lower` or `neither`.
+
+    `certainly higher` and `certainly lower` are those among them whose interval leaves out zero.
+    """
+    counts = dict.fromkeys(("higher", "lower", "neither", "certainly higher", "certainly lower"), 0)
+    for of_panel in statistics:
+        for key, one in of_panel.against.items():
+            if key[0] == policy:
+                counts[one.verdict or "neither"] += 1
+                if one.verdict and one.certain:
+                    counts[f"certainly {one.verdict}"] += 1
+    return counts

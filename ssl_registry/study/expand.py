@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -39,7 +40,7 @@ def plan_study(source: Source) -> Plan:
     )
     return Plan(
         title=source.config.title,
-        runs={run.id: run for run in (*expander.pretrainings.values(), *expander.finetunings)},
+        runs={**expander.pretrainings, **expander.finetunings},
         rows=tuple(expander.rows),
         published=resolved(published) if published else None,
         left_out=tuple(dict.fromkeys(out)),
@@ -51,9 +52,8 @@ class _Expander:
 
     def __init__(self) -> None:
         self.pretrainings: dict[str, PlannedRun] = {}
-        self.finetunings: list[PlannedRun] = []
+        self.finetunings: dict[str, PlannedRun] = {}
         self.rows: list[Row] = []
-        self._known: set[str] = set()
         self._pretrain_configs: dict[tuple[Any, ...], tuple[str, PretrainConfig]] = {}
         self._finetunes: dict[tuple[Any, ...], tuple[FinetuneConfig, list[dict[str, str]]]] = {}
         self._digests: dict[str, str] = {}
@@ -83,16 +83,20 @@ class _Expander:
         start = needs or self._digest(combination.weights)
         identity = run_id(config, components, {"weights": start})
         self.rows.append(Row(part, values, identity))
-        if identity in self._known:
-            return
-        self._known.add(identity)
         keep = study.keep_weights == "all" or (
             study.keep_weights == "first-seed" and values["seed"] == study.axes.seed[0]
         )
+        if identity in self.finetunings:
+            # The same run in another place of the table, which may want its weights.
+            if keep and not self.finetunings[identity].keep_weights:
+                known = self.finetunings[identity]
+                self.finetunings[identity] = replace(known, keep_weights=True)
+            return
         if combination.weights:
             config = config.model_copy(update={"weights": Path(combination.weights)})
-        run = _run("finetune", identity, config, values, needs=needs, keep=keep)
-        self.finetunings.append(run)
+        self.finetunings[identity] = _run(
+            "finetune", identity, config, values, needs=needs, keep=keep
+        )
 
     def _pretraining(
         self, part: str, study: StudyConfig, combination: Combination, origin: str

@@ -115,16 +115,31 @@ class StudyFolder:
         return RunFolder(self.run(identity)).finished
 
     def summary(self, identity: str) -> Mapping[str, Any] | None:
-        """The summary of a run; None until it has finished."""
+        """The summary of a run; None until it has finished.
+
+        Raises:
+            RunError: It is damaged.
+        """
         if not self.done(identity):
             return None
-        summary: Mapping[str, Any] = read_json(self.run(identity) / "summary.json")
-        return summary
+        file = self.run(identity) / "summary.json"
+        return _table(file, f"remove the folder {file.parent}, and the run is done again")
 
     def failures(self) -> dict[str, Failure]:
-        """What is known of runs that failed, by id."""
+        """What is known of runs that failed, by id.
+
+        Raises:
+            RunError: A file is damaged.
+        """
         files = sorted(self._failures.glob("*.json")) if self._failures.is_dir() else []
-        return {file.stem: Failure(**read_json(file)) for file in files}
+        advice = "remove it, and the run is tried again"
+        found = {}
+        for file in files:
+            try:
+                found[file.stem] = Failure(**_table(file, advice))
+            except TypeError as error:
+                raise RunError(f"cannot read {file}: {error}; {advice}") from error
+        return found
 
     def record_failure(self, identity: str, failure: Failure) -> None:
         """Note that a run failed."""
@@ -140,3 +155,14 @@ class StudyFolder:
         while not place.exists():
             place = place.parent
         return shutil.disk_usage(place).free
+
+
+def _table(file: Path, advice: str) -> dict[str, Any]:
+    """A table in a JSON file; `advice` is added to what is said of one that is damaged."""
+    try:
+        value = read_json(file)
+    except RunError as error:
+        raise RunError(f"{error}; {advice}") from error
+    if not isinstance(value, dict):
+        raise RunError(f"cannot read {file}: it holds no table; {advice}")
+    return value

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl_registry.evaluation.table import read_table
+from ssl_registry.errors import DataError
+from ssl_registry.evaluation.statistics import mean
 from ssl_registry.evaluation.two_level_bootstrap import RunScores
 from ssl_registry.study.cells import POLICIES, Cell
 from ssl_registry.study.folder import StudyFolder
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 ALL_IMAGES, LESIONS = POLICIES
 TABLE: Final = "metrics.csv"
@@ -55,21 +55,31 @@ def of_run(path: Path) -> dict[str, OfImages] | None:
     """By policy, the Dice of each image of a per-image table; None if there is no such file.
 
     With several classes an image's Dice is the mean over the classes for which it is defined.
+    A study has thousands of such files, so only what is needed of them is read.
 
     Raises:
         DataError: It is no such table.
     """
     if not path.is_file():
         return None
-    table = read_table(path)
-    rows = table[table["size"] == "training"]
-    empty = rows["empty_truth"] & rows["empty_prediction"]
+    found: dict[str, dict[str, list[float]]] = {policy: {} for policy in POLICIES}
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            for row in csv.DictReader(stream):
+                if row["size"] == "training":
+                    _note(row, found)
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"{path} cannot be read as a table of metrics: {error}") from error
     return {
-        ALL_IMAGES: _means(rows.assign(dice=rows["dice"].where(~empty, 1.0))),
-        LESIONS: _means(rows[~rows["empty_truth"]]),
+        policy: {name: mean(values) for name, values in sorted(of_policy.items())}
+        for policy, of_policy in found.items()
     }
 
 
-def _means(rows: pd.DataFrame) -> OfImages:
-    means = rows.groupby("id", sort=True)["dice"].mean()
-    return {str(name): float(value) for name, value in means.items()}
+def _note(row: Mapping[str, str], found: Mapping[str, dict[str, list[float]]]) -> None:
+    """Add a line of the table to the values of its image."""
+    lesion, nothing = row["empty_truth"] == "False", row["empty_prediction"] == "True"
+    if lesion:
+        found[LESIONS].setdefault(row["id"], []).append(float(row["dice"]))
+    dice = 1.0 if nothing and not lesion else float(row["dice"])
+    found[ALL_IMAGES].setdefault(row["id"], []).append(dice)

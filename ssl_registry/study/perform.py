@@ -6,7 +6,6 @@ import errno
 import shutil
 import sys
 import time
-import traceback
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -40,9 +39,13 @@ def perform(payload: Mapping[str, Any]) -> dict[str, Any]:
     """Carry out a run, or finish one that was begun; see `payload_of` for what is passed.
 
     Returns:
-        `status`: done; failed; busy (another process works on it); or stop, for what would befall
-        every other run as well, such as a full disk. Then `error`, and for a failure `trace` and
-        `final`, whether another attempt would fail alike. `seconds` is what it took.
+        `status`: done; failed, by a mistake that would make every attempt fail alike; busy
+        (another process works on it); or stop, for what would befall
+        every other run as well, such as a full disk. Then `error`; `seconds` is what it took.
+
+    Raises:
+        Exception: Anything else went wrong. It may have been chance, and the worker may not be
+            fit for other runs any more, as after a fault on a GPU.
     """
     started = time.monotonic()
     say(f"--- {payload['title']} ({payload['id']})", sys.stderr)
@@ -51,7 +54,10 @@ def perform(payload: Mapping[str, Any]) -> dict[str, Any]:
     except RunBusyError as error:
         return {"status": BUSY, "error": str(error)}
     except Exception as error:  # a method or dataset is foreign, and may raise anything
-        return answer_of(error)
+        answer = answer_of(error)
+        if answer is None:
+            raise
+        return answer
     return {"status": DONE, "seconds": time.monotonic() - started}
 
 
@@ -90,17 +96,13 @@ def tidy(payload: Mapping[str, Any]) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def answer_of(error: Exception) -> dict[str, Any]:
-    """What is answered for a run that raised `error`."""
-    mistake = isinstance(error, UserError)
-    text = str(error) if mistake else f"{type(error).__name__}: {error}"
-    if not mistake:
-        traceback.print_exc()
+def answer_of(error: Exception) -> dict[str, Any] | None:
+    """What is answered for a run that raised `error`; None if that was not to be expected."""
     if _befalls_all(error):
+        text = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
         return {"status": STOP, "error": text}
     # The same config and data give the same mistake; anything else may have been chance.
-    trace = "" if mistake else traceback.format_exc()
-    return {"status": FAILED, "error": text, "trace": trace, "final": mistake}
+    return {"status": FAILED, "error": str(error)} if isinstance(error, UserError) else None
 
 
 def _befalls_all(error: BaseException) -> bool:

@@ -39,7 +39,7 @@ class Gallery:
     Attributes:
         column: The fraction whose networks drew the masks.
         items: The images.
-        absent: Why arms are not in it, a sentence each.
+        absent: Which arms are not in it and why, in sentences.
     """
 
     column: Any
@@ -64,11 +64,8 @@ def panel_gallery(folder: StudyFolder, panel: Panel) -> Gallery:
     runs = kept[column]
     if not runs:
         return Gallery(column, (), ("No finished run keeps weights.",))
-    absent = [
-        f"{arm.label}: no finished run keeps weights."
-        for arm in panel.arms
-        if arm.label not in runs
-    ]
+    without = [arm.label for arm in panel.arms if arm.label not in runs]
+    absent = [f"No finished run keeps weights of: {'; '.join(without)}."] if without else []
     try:
         return Gallery(column, tuple(_items(runs)), tuple(absent))
     except UserError as error:

@@ -54,8 +54,9 @@ class Published:
         self.name = "" if settings is None else settings.name
         self.stands_for = {} if settings is None else settings.stands_for
         self.figures = read_figures(self.name) if settings is not None else ()
+        # A cell that is printed twice is of the table that has it first.
         self._by_cell = {
-            tuple(figure.axes[axis] for axis in AXES): figure for figure in self.figures
+            tuple(figure.axes[axis] for axis in AXES): figure for figure in reversed(self.figures)
         }
 
     def of(self, axes: Mapping[str, Any]) -> Figure | None:

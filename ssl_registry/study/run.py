@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import signal
 import sys
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from types import FrameType
 
-from ssl_registry import registry
-from ssl_registry.build import build_dataset, build_executor
-from ssl_registry.config.load import validate
+from ssl_registry.build import build_executor
 from ssl_registry.errors import RunError
 from ssl_registry.interfaces.executor import Executor
 from ssl_registry.progress import say
+from ssl_registry.study.checks import check_study
 from ssl_registry.study.estimate import Estimate, estimate
 from ssl_registry.study.expand import plan_study
 from ssl_registry.study.folder import STUDIES, StudyFolder
@@ -54,14 +54,14 @@ def run_study(
     plan = plan_study(source)
     for text in plan.left_out:
         say(text, sys.stderr)
-    check_data(plan, folder)
+    check_study(plan, folder)
     with folder.held():
         folder.begin(source.text, plan)
         if retry_failed:
             for identity in folder.failures():
                 folder.forget_failure(identity)
         try:
-            with _executor(source, folder) as executor:
+            with _terminable(), _executor(source, folder) as executor:
                 _scheduler(source, plan, folder, executor, call).carry_out()
         except BaseException:
             # Half a table is better than none, but what ended the study must be told.
@@ -80,7 +80,7 @@ def estimate_study(source: Source, folder: StudyFolder) -> tuple[Plan, Estimate]
     import tempfile
 
     plan = plan_study(source)
-    check_data(plan, folder)
+    check_study(plan, folder)
     with tempfile.TemporaryDirectory(prefix="ssl-registry-logs-") as logs:
         executor = build_executor(source.config.executor, Path(logs))
         try:
@@ -94,27 +94,6 @@ def estimate_study(source: Source, folder: StudyFolder) -> tuple[Plan, Estimate]
         finally:
             executor.close()
     return plan, found
-
-
-def check_data(plan: Plan, folder: StudyFolder) -> None:
-    """Make sure that the data of the missing runs are there, before anything is begun.
-
-    Raises:
-        UserError: They are not, or cannot be listed.
-    """
-    seen = set()
-    for run in plan.runs.values():
-        data = run.config["data"]
-        for table in data if isinstance(data, list) else [data]:
-            key = json.dumps(_without_split(table), sort_keys=True)
-            if key not in seen and not folder.done(run.id):
-                seen.add(key)
-                model = registry.config_model("dataset", table["name"])
-                build_dataset(validate(model, table, run.title)).samples()
-
-
-def _without_split(table: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in table.items() if key not in ("split", "weight")}
 
 
 def learned(plan: Plan, folder: StudyFolder) -> Clock:
@@ -132,10 +111,34 @@ def _executor(source: Source, folder: StudyFolder) -> Iterator[Executor]:
     executor = build_executor(source.config.executor, folder.logs)
     try:
         yield executor
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            say(f"stopping; runs write a checkpoint first (at most {PATIENCE:.0f} s)", sys.stderr)
         executor.close(patience=PATIENCE)
         raise
     executor.close()
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """In the block SIGTERM, as a scheduler sends it, is like Ctrl-C; a second one ends at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.getsignal(signal.SIGTERM)
+    if previous is not signal.SIG_DFL:
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def _scheduler(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from ssl_registry.errors import RunError
 from ssl_registry.interfaces.executor import Executor, Outcome, Work
 from ssl_registry.study.folder import Failure, StudyFolder
-from ssl_registry.study.perform import BUSY, DONE, FAILED, STOP
+from ssl_registry.study.perform import BUSY, DONE, STOP
 from ssl_registry.study.plan import Plan, PlannedRun
 from ssl_registry.study.progress import StudyProgress
 from ssl_registry.study.timing import Clock
@@ -24,7 +25,7 @@ def payload_of(run: PlannedRun, folder: StudyFolder, keep_checkpoints: bool) -> 
     """What a worker is told of a run."""
     weights = run.config.get("weights") or ""
     if run.needs:
-        weights = str((folder.run(run.needs) / "weights").absolute())
+        weights = folder.run(run.needs) / "weights"
     return {
         "id": run.id,
         "kind": run.kind,
@@ -32,7 +33,7 @@ def payload_of(run: PlannedRun, folder: StudyFolder, keep_checkpoints: bool) -> 
         "config": dict(run.config),
         "presets": list(run.presets),
         "folder": str(folder.run(run.id).absolute()),
-        "weights": weights,
+        "weights": str(Path(weights).absolute()) if weights else "",
         "keep_weights": run.keep_weights,
         "keep_checkpoints": keep_checkpoints,
     }
@@ -121,12 +122,10 @@ class Scheduler:
         self._executor.submit(Work(run.id, self._call, payload_of(run, self._folder, self._keep)))
 
     def _ended(self, run: PlannedRun, outcome: Outcome) -> None:
-        result: Mapping[str, Any] = outcome.result or {
-            "status": FAILED,
-            "error": outcome.lost,
-            "trace": "",
-            "final": False,
-        }
+        if outcome.lost:
+            self._failed(run, outcome.lost, outcome.trace)
+            return
+        result: Mapping[str, Any] = outcome.result
         if result["status"] == DONE:
             self._is_done(run, result)
         elif result["status"] == BUSY:
@@ -137,7 +136,7 @@ class Scheduler:
                 "this is mended, run the same command again"
             )
         else:
-            self._failed(run, result)
+            self._failed(run, str(result["error"]), mistake=True)
 
     def _is_done(self, run: PlannedRun, result: Mapping[str, Any]) -> None:
         self._done.add(run.id)
@@ -150,11 +149,14 @@ class Scheduler:
         self._progress.ended(run, "", seconds=seconds)
         self._ready.extend(self._waiting.pop(run.id, ()))
 
-    def _failed(self, run: PlannedRun, result: Mapping[str, Any]) -> None:
+    def _failed(
+        self, run: PlannedRun, error: str, trace: str = "", *, mistake: bool = False
+    ) -> None:
+        """Note an attempt in vain; another one would not help against a mistake."""
         before = self._failures.get(run.id)
         attempts = (before.attempts if before else 0) + 1
-        final = bool(result["final"]) or attempts >= self._attempts
-        failure = Failure(attempts, str(result["error"]), final, str(result["trace"]))
+        final = mistake or attempts >= self._attempts
+        failure = Failure(attempts, error, final, trace)
         self._failures[run.id] = failure
         self._folder.record_failure(run.id, failure)
         if final:

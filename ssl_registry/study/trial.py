@@ -57,7 +57,10 @@ def trial(payload: Mapping[str, Any]) -> dict[str, Any]:
     try:
         return {"measured": asdict(_measure(config_of(payload)))}
     except Exception as error:  # as in perform
-        return answer_of(error)
+        answer = answer_of(error)
+        if answer is None:
+            raise
+        return answer
 
 
 def _measure(config: PretrainConfig | FinetuneConfig) -> Measured:

@@ -17,10 +17,22 @@ class CheckFailure(UserError):  # noqa: N818  (a failure is what it is called, a
     """A component breaks its contract; the message says how, and what to do."""
 
 
+class SubjectFailure(CheckFailure):
+    """A component cannot be tried at all.
+
+    Every check of it fails alike; the message says what to do, whatever is checked.
+    """
+
+
 def require(condition: bool, problem: str) -> None:
     """Fail a check with `problem` unless `condition` holds."""
     if not condition:
         raise CheckFailure(problem)
+
+
+def described(error: BaseException) -> str:
+    """The kind and the text of an error, in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def listed(names: Iterable[str]) -> str:
@@ -65,11 +77,12 @@ class Check:
         """
         try:
             self.test()
+        except SubjectFailure as failure:
+            raise CheckFailure(f"{self.kind} {self.component!r}: {failure}") from failure
         except CheckFailure as failure:
             raise CheckFailure(self._told(str(failure))) from failure
         except (Exception, SystemExit) as error:  # whatever a foreign component raises
-            said = f"it raised {type(error).__name__}: {' '.join(str(error).split())}"
-            raise CheckFailure(self._told(f"{said} [checked: {self.holds}]")) from error
+            raise CheckFailure(self._told(f"it raised {described(error)}")) from error
 
     def _told(self, problem: str) -> str:
         return f"{self.kind} {self.component!r}: {problem.rstrip('.')}. {self.advice}"

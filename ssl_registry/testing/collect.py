@@ -6,9 +6,8 @@ import importlib
 from collections.abc import Iterator
 from typing import Any
 
-from ssl_registry.discovery import PluginRecord, plugins
-from ssl_registry.errors import PluginError
-from ssl_registry.registry import Found, suggest
+from ssl_registry.discovery import PluginRecord
+from ssl_registry.registry import Found, plugins_called
 from ssl_registry.testing.check import Check, Rule
 from ssl_registry.testing.config_checks import CONFIG_RULES
 from ssl_registry.testing.plugin_checks import LOADS, PLUGIN_RULES
@@ -38,10 +37,7 @@ def collect_checks(provider: str) -> tuple[Check, ...]:
     Raises:
         PluginError: Nothing of that name is installed; lists what is.
     """
-    records = [record for record in plugins() if record.answers_to(provider)]
-    if not records:
-        raise PluginError(_unknown(provider))
-    return tuple(check for record in records for check in checks_of(record))
+    return tuple(check for record in plugins_called(provider) for check in checks_of(record))
 
 
 def checks_of(record: PluginRecord) -> Iterator[Check]:
@@ -65,16 +61,3 @@ def checks_of_component(found: Found) -> Iterator[Check]:
         rules: tuple[Rule[Any], ...] = module.RULES
         for each in rules:
             yield each.of(subject, plugin, kind, name)
-
-
-def _unknown(provider: str) -> str:
-    installed = plugins()
-    names = {record.name for record in installed} | {r.distribution for r in installed}
-    by_distribution: dict[str, list[str]] = {}
-    for record in installed:
-        by_distribution.setdefault(record.distribution, []).append(record.name)
-    listed = "; ".join(f"{name}: {', '.join(of)}" for name, of in by_distribution.items())
-    return (
-        f"no plugin or distribution is called {provider!r}{suggest(provider, sorted(names))}; "
-        f"installed are {listed or 'none'}"
-    )

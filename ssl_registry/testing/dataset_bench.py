@@ -12,7 +12,7 @@ from pathlib import Path
 from ssl_registry.config.model import DatasetConfig
 from ssl_registry.errors import DatasetNotFoundError
 from ssl_registry.interfaces.dataset import Dataset, Sample
-from ssl_registry.testing.check import CheckFailure, require
+from ssl_registry.testing.check import CheckFailure, SubjectFailure, described, require
 from ssl_registry.testing.subject import Subject
 
 Writer = Callable[[Path, int], DatasetConfig | None]
@@ -21,6 +21,8 @@ _NO_SAMPLE = (
     "it offers no generated sample to check it on, and its default config finds no data either; "
     "define the classmethod `write_sample(cls, root, seed)` of ssl_registry.Dataset"
 )
+_NOT_LISTED = "its generated sample cannot be listed"
+_LAYOUT = "Make write_sample write the very layout of the release, and samples() read it"
 
 
 class DatasetBench(Subject):
@@ -36,7 +38,8 @@ class DatasetBench(Subject):
         """The dataset on a sample drawn from `seed`; as its default config has it if it has none.
 
         Raises:
-            CheckFailure: There is neither.
+            SubjectFailure: There is neither.
+            CheckFailure: The sample is another dataset's.
         """
         write: Writer = getattr(self.factory(), "write_sample", lambda root, seed: None)
         config = write(self.folder(), seed)
@@ -45,7 +48,7 @@ class DatasetBench(Subject):
             try:
                 dataset.samples()
             except DatasetNotFoundError as error:
-                raise CheckFailure(_NO_SAMPLE) from error
+                raise SubjectFailure(_NO_SAMPLE) from error
             return dataset
         own = self.model if self.found.component.config else DatasetConfig
         fits = isinstance(config, own)
@@ -65,7 +68,17 @@ class DatasetBench(Subject):
 
     @cached_property
     def samples(self) -> Sequence[Sample]:
-        """The samples of `dataset`; at least one."""
-        samples = self.dataset.samples()
-        require(len(samples) > 0, "its generated sample has no images")
+        """The samples of `dataset`; at least one.
+
+        Raises:
+            SubjectFailure: They cannot be listed, or there is none.
+        """
+        try:
+            samples = self.dataset.samples()
+        except CheckFailure:
+            raise
+        except (Exception, SystemExit) as error:  # whatever a foreign dataset raises
+            raise SubjectFailure(f"{_NOT_LISTED}: {described(error)}. {_LAYOUT}") from error
+        if not samples:
+            raise SubjectFailure(f"its generated sample has no images. {_LAYOUT}")
         return samples

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from random import Random
 
 import numpy as np
 
-from ssl_registry.data.reading import read_checked_mask, read_image, read_mask
+from ssl_registry.data.reading import class_planes, read_checked_mask, read_image, read_mask
 from ssl_registry.data.splits import make_split
 from ssl_registry.errors import DataError, DatasetNotFoundError
 from ssl_registry.interfaces.dataset import Sample
@@ -27,9 +27,12 @@ def subject(found: Found) -> DatasetBench:
 
 
 def _read(bench: DatasetBench) -> list[Sample]:
-    """Samples spread over all of them."""
-    step = -(-len(bench.samples) // _READ)
-    return list(islice(bench.samples, 0, None, step))
+    """Samples drawn from all of them, in their order.
+
+    At random: at equal steps, a sample in which healthy and ill take turns would show one of them.
+    """
+    drawn = Random(0).sample(range(len(bench.samples)), min(_READ, len(bench.samples)))
+    return [bench.samples[index] for index in sorted(drawn)]
 
 
 def _sample(bench: DatasetBench) -> None:
@@ -55,7 +58,13 @@ def _ids(bench: DatasetBench) -> None:
 
 
 def _groups(bench: DatasetBench) -> None:
-    split = make_split(bench.samples, bench.dataset.config.split)
+    recipe = bench.dataset.config.split
+    clusters = None
+    if recipe.group_by == "duplicates":
+        from ssl_registry.data.duplicates import dataset_clusters  # scipy takes a while to import
+
+        clusters = dataset_clusters(bench.dataset, bench.samples)
+    split = make_split(bench.samples, recipe, clusters)
     parts: dict[str, set[str]] = defaultdict(set)
     for sample in bench.samples:
         if sample.group is not None:
@@ -93,7 +102,7 @@ def _masks(bench: DatasetBench) -> None:
         image = read_image(bench.dataset, sample)
         mask = read_checked_mask(bench.dataset, sample, image)
         require(mask.dtype == np.uint8, f"the mask of {sample.id!r} is {mask.dtype}")
-        planes = [mask == k + 1 for k in range(len(info.classes))] if info.exclusive else mask
+        planes = class_planes(mask, len(info.classes))
         found |= {name for name, p in zip(info.classes, planes, strict=True) if p.any()}
     missing = [name for name in info.classes if name not in found]
     require(not missing, f"no mask of the sample shows the class {', '.join(missing)}")

@@ -42,7 +42,8 @@ def subject(found: Found) -> DecoderBench:
 
 
 def _channels(reductions: Sequence[int]) -> tuple[int, ...]:
-    return tuple(4 + 2 * level for level in range(len(reductions)))
+    # Multiples of 8, as everywhere: what groups or squeezes channels needs them.
+    return tuple(8 * (level + 1) for level in range(len(reductions)))
 
 
 def _features(reductions: Sequence[int], size: tuple[int, int]) -> list[Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Iterable
 
@@ -9,13 +10,16 @@ import torch
 from torch import Tensor
 
 from ssl_registry import registry
+from ssl_registry.build import create
 from ssl_registry.config.model import MethodConfig
 from ssl_registry.errors import ConfigError
 from ssl_registry.interfaces.augmentation import Augmentation, Views
+from ssl_registry.interfaces.backbone import Backbone
 from ssl_registry.interfaces.method import Method, MethodContext, PretrainBatch
 from ssl_registry.interfaces.training import StepOutput
+from ssl_registry.testing.check import CheckFailure, SubjectFailure, described
 from ssl_registry.testing.images import blobs
-from ssl_registry.testing.networks import tiny_trunk
+from ssl_registry.testing.networks import TinyBackbone, tiny_trunk
 from ssl_registry.testing.subject import Subject
 from ssl_registry.testing.tensors import train_step
 
@@ -27,6 +31,10 @@ SIZE = 32
 """Side of the views, px."""
 _MEAN, _STD = 0.5, 0.25
 _ORGANS = ("breast", "heart")
+_NOT_BUILT = (
+    "Let __init__ take any trunk, with images of 1 or 3 channels; a method for backbones of one "
+    "kind names one, with its settings, in `check_backbone` of its config"
+)
 
 
 class MethodBench(Subject):
@@ -42,6 +50,9 @@ class MethodBench(Subject):
             count: Images of a batch, in each process.
             seed: Of the initial weights.
             world_size: Number of processes.
+
+        Raises:
+            SubjectFailure: It cannot be built.
         """
         context = MethodContext(
             num_images=IMAGES,
@@ -54,21 +65,33 @@ class MethodBench(Subject):
         )
         config = self.config()
         try:
-            return self._built(config, context, channels, seed, decoder=False)
-        except ConfigError:
             try:
-                return self._built(config, context, channels, seed, decoder=True)
+                return self._built(config, context, seed, decoder=False)
             except ConfigError:
-                pass
+                with contextlib.suppress(ConfigError):
+                    return self._built(config, context, seed, decoder=True)
+                raise
+        except CheckFailure:
             raise
+        except (Exception, SystemExit) as error:  # whatever a foreign method raises
+            raise SubjectFailure(f"building it raised {described(error)}. {_NOT_BUILT}") from error
 
-    def _built(
-        self, config: object, context: MethodContext, channels: int, seed: int, *, decoder: bool
-    ) -> Method:
+    def _built(self, config: object, context: MethodContext, seed: int, *, decoder: bool) -> Method:
         torch.manual_seed(seed)
-        trunk = tiny_trunk(channels, decoder=decoder)
+        trunk = tiny_trunk(self._backbone(context.channels), decoder=decoder)
         method: Method = self.factory()(trunk=trunk, config=config, context=context)
         return method.train()
+
+    def _backbone(self, channels: int) -> Backbone:
+        """The kit's own, or what the method's config asks for."""
+        model = self.model
+        settings = dict(model.check_backbone) if issubclass(model, MethodConfig) else {}
+        if not settings:
+            return TinyBackbone(channels)
+        backbone: Backbone = create(
+            "backbone", settings.pop("name"), in_channels=channels, **settings
+        )
+        return backbone
 
     def batch(
         self, *, channels: int = 1, count: int = COUNT, seed: int = 0, held_out: bool = False
@@ -119,9 +142,8 @@ class MethodBench(Subject):
         name = model.default_augmentation if issubclass(model, MethodConfig) else ""
         if not name:
             return None
-        settings = registry.config_model("augmentation", name)
-        config = settings(**{"name": name, **settings.check_settings})
-        built: Augmentation = registry.factory("augmentation", name)(
-            config=config, image_size=SIZE, channels=channels
+        settings = registry.config_model("augmentation", name).check_settings
+        built: Augmentation = create(
+            "augmentation", name, image_size=SIZE, channels=channels, **settings
         )
         return built

@@ -55,9 +55,8 @@ class TinyDecoder(Decoder):
         return fine + resize_to(self.coarsest(features[-1]), output_size)
 
 
-def tiny_trunk(channels: int, *, decoder: bool = False) -> Trunk:
-    """A trunk for images of `channels` channels."""
-    backbone = TinyBackbone(channels)
+def tiny_trunk(backbone: Backbone, *, decoder: bool = False) -> Trunk:
+    """A trunk around a backbone, with a tiny decoder if it is to have one."""
     return Trunk(backbone, TinyDecoder(backbone.channels) if decoder else None)
 
 

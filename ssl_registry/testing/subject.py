@@ -7,7 +7,9 @@ from typing import Any
 
 from ssl_registry.config.load import validate
 from ssl_registry.config.model import ComponentConfig
+from ssl_registry.errors import ConfigError, PluginError
 from ssl_registry.registry import Found, load_target, model_of
+from ssl_registry.testing.check import SubjectFailure
 
 
 class Subject:
@@ -43,16 +45,22 @@ class Subject:
         """Its config with `check_settings`, and `settings` over them.
 
         Raises:
-            ConfigError: They are not valid.
+            SubjectFailure: They are not valid.
         """
         table = {"name": self.name, **self.settings, **settings}
-        return validate(self.model, table, f"{self.found.described} with its check_settings")
+        try:
+            return validate(self.model, table, f"{self.found.described} with its check_settings")
+        except ConfigError as error:
+            raise SubjectFailure(f"its default settings are refused: {error}") from error
 
     def factory(self) -> Callable[..., Any]:
         """What builds it.
 
         Raises:
-            PluginError: It cannot be imported.
+            SubjectFailure: It cannot be imported.
         """
-        built: Callable[..., Any] = load_target(self.found.component.factory, self.found)
+        try:
+            built: Callable[..., Any] = load_target(self.found.component.factory, self.found)
+        except PluginError as error:
+            raise SubjectFailure(str(error)) from error
         return built

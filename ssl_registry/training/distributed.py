@@ -113,7 +113,7 @@ def joined(outputs: Sequence[StepOutput]) -> StepOutput:
     )
 
 
-def over_processes(output: StepOutput, stopping: bool) -> tuple[StepOutput, bool]:
+def over_processes(output: StepOutput, stopping: bool) -> tuple[StepOutput, Tensor]:
     """The same step for the whole batch: means of the loss and scalars, and all embeddings.
 
     Args:
@@ -121,17 +121,17 @@ def over_processes(output: StepOutput, stopping: bool) -> tuple[StepOutput, bool
         stopping: Whether this process was asked to stop.
 
     Returns:
-        The step, and whether any process was asked to stop.
+        The step, and the share of the processes that were asked to stop.
     """
     if world_size() == 1:
-        return output, stopping
+        return output, torch.full((), float(stopping))
     names = sorted(output.scalars)
     values = [output.loss, *(output.scalars[name] for name in names)]
     own = [value.detach().double().reshape(()).to(output.loss.device) for value in values]
     own.append(torch.full((), float(stopping), dtype=torch.float64, device=output.loss.device))
     loss, *scalars, stop = average(torch.stack(own)).unbind()
     embeddings = None if output.embeddings is None else gather(output.embeddings.detach())
-    return StepOutput(loss, dict(zip(names, scalars, strict=True)), embeddings), bool(stop > 0)
+    return StepOutput(loss, dict(zip(names, scalars, strict=True)), embeddings), stop
 
 
 class LocalRunningStatistics:

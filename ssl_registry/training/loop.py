@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl_registry.config.training import TrainingConfig
-from ssl_registry.errors import DataError, TrainingError
+from ssl_registry.errors import TrainingError
 from ssl_registry.nn.distributed import alone, rank, world_size
 from ssl_registry.nn.recomputation import recompute_blocks
 from ssl_registry.nn.whole_batch_norm import normalize_over_processes
@@ -26,6 +26,8 @@ from ssl_registry.training.device import Execution
 from ssl_registry.training.distributed import checkpoint_of_leader, dealt, images_per_forward
 from ssl_registry.training.interruption import Interrupted, StopRequest
 from ssl_registry.training.job import Job
+from ssl_registry.training.length import steps_per_epoch as steps_per_epoch
+from ssl_registry.training.length import total_steps as total_steps
 from ssl_registry.training.loop_state import LoopState
 from ssl_registry.training.monitoring import peak_memory
 from ssl_registry.training.observers import Observers
@@ -43,6 +45,7 @@ from ssl_registry.training.resumption import deciding_facts, warn_of_changes
 from ssl_registry.training.run_folder import RunFolder
 from ssl_registry.training.schedule import Schedule
 from ssl_registry.training.stepper import Stepper
+from ssl_registry.training.window import Windows
 
 MAX_SKIPPED = 5
 """So many steps in a row with a non-finite loss or gradient end the run."""
@@ -87,6 +90,14 @@ class Loop:
         self._optimizer = ScheduledOptimizer(job.module, config.optimizer, schedule)
         self._stepper = Stepper(job, self._optimizer, config.accumulation)
         self._stop = StopRequest()
+        self._windows = Windows(
+            job,
+            self._optimizer,
+            self._stepper,
+            execution.device.type,
+            self._begin,
+            lambda: self._stop.requested,
+        )
         self._state = LoopState()
         self._saved_at = self._counted_to = time.monotonic()
 
@@ -113,7 +124,7 @@ class Loop:
         with self._stop, leader_track(self._job.title, self.total_steps, done) as bar:
             while self._state.step < self.total_steps:
                 # Asked once: a signal that comes while this is saved waits for the next step.
-                stopping = self._one_step(bar)
+                stopping = self._next_steps(bar)
                 error = self._error()
                 self._maybe_save(force=stopping or error is not None)
                 if error is not None:
@@ -157,29 +168,36 @@ class Loop:
         size = self._config.batch_size
         return self._job.order(self._seed, epoch)[place * size : (place + 1) * size]
 
-    def _one_step(self, bar: Track) -> bool:
-        """Take a step, and end its epoch if it is the last; gives whether to stop after it."""
-        state, started = self._state, time.perf_counter()
-        batch = self._batch(state.step)
-        if state.step + 1 < self.total_steps:
-            coming = self._batch(state.step + 1)
+    def _begin(self, step: int) -> NDArray[np.int64]:
+        """Seed what a step draws, and say which images come after it; gives its own."""
+        if step + 1 < self.total_steps:
+            coming = self._batch(step + 1)
             self._job.prepare(dealt(coming, self._config.accumulation))
-        seed_torch(self._seed, "step", state.step, rank())
-        step = self._stepper.take(state.step, batch, self._stop.requested)
-        if step.committed:
-            state.committed(step.loss, step.scalars)
-            self._job.stepped(step.scalars)
-        else:
-            state.left_out()
-        seconds = time.perf_counter() - started
-        state.took(seconds)
-        speed = f"{len(batch) / seconds:.0f} images/s"
-        epoch = math.ceil(state.step / self.steps_per_epoch)
-        bar.advance(note=f"epoch {epoch}, loss {step.loss:.4f}, {speed}")
+        seed_torch(self._seed, "step", step, rank())
+        return self._batch(step)
+
+    def _next_steps(self, bar: Track) -> bool:
+        """Take a step or more, at most to the epoch's end; gives whether to stop then."""
+        state, started = self._state, time.perf_counter()
+        to_end = self.steps_per_epoch - state.step % self.steps_per_epoch
+        most = min(to_end, self.total_steps - state.step) if self._config.checkpoint_seconds else 1
+        steps = self._windows.take(state.step, most)
+        seconds = (time.perf_counter() - started) / len(steps)
+        speed = f"{self._config.batch_size / seconds:.0f} images/s"
+        for step in steps:
+            if step.committed:
+                state.committed(step.loss, step.scalars)
+            else:
+                state.left_out()
+            state.took(seconds)
+            epoch = math.ceil(state.step / self.steps_per_epoch)
+            bar.advance(note=f"epoch {epoch}, loss {step.loss:.4f}, {speed}")
         done = state.step == self.total_steps
         if done or state.step % self.steps_per_epoch == 0:
             self._end_epoch(done)
-        return step.stopping if world_size() > 1 else self._stop.requested
+        if world_size() > 1:
+            return any(step.stopping for step in steps)
+        return self._stop.requested
 
     def _end_epoch(self, last: bool) -> None:
         with agreed(), alone():
@@ -248,22 +266,3 @@ class Loop:
         self._optimizer.load_tensors(dict(checkpoint.tensors["optimizer"]))
         self._job.restore(checkpoint.tensors["job"], kept["job"])
         self._state = LoopState(**{name: kept[name] for name in asdict(self._state)})
-
-
-def steps_per_epoch(images: int, batch_size: int) -> int:
-    """Full batches in an epoch; the rest is left out, so that BatchNorm never sees one image.
-
-    Raises:
-        DataError: There are fewer images than one batch.
-    """
-    if images < batch_size:
-        raise DataError(
-            f"the batch of {batch_size} is larger than the set of {images} images; "
-            f"set training.batch_size to {images} or less"
-        )
-    return images // batch_size
-
-
-def total_steps(images: int, config: TrainingConfig) -> int:
-    """Steps of the whole run."""
-    return config.total_steps(steps_per_epoch(images, config.batch_size))

@@ -5,24 +5,32 @@ from __future__ import annotations
 import math
 import resource
 import sys
+from collections.abc import Sequence
 
 import torch
 
 from ssl_registry.interfaces.training import StepOutput
 
 
-def scalars_of(output: StepOutput) -> dict[str, float]:
-    """What a step reported beside its loss, by name."""
+def scalars_of(output: StepOutput) -> dict[str, torch.Tensor]:
+    """What a step reported beside its loss, by name: fp32 scalars, which nobody has waited for."""
     values = dict(output.scalars)
     if output.embeddings is not None:
         values["embedding_spread"] = _spread(output.embeddings)
-    scalars: dict[str, float] = {}
-    for device in {value.device for value in values.values()}:
-        here = {name: value for name, value in values.items() if value.device == device}
-        # Together, so that a GPU is waited for once.
-        together = torch.stack([value.detach().float().reshape(()) for value in here.values()])
-        scalars.update(zip(here, together.tolist(), strict=True))
-    return {name: scalars[name] for name in values}
+    return {name: value.detach().float().reshape(()) for name, value in values.items()}
+
+
+def numbers_of(scalars: Sequence[torch.Tensor]) -> list[float]:
+    """The numbers that some scalars hold; each device of theirs is waited for once."""
+    numbers = [0.0] * len(scalars)
+    for device in {scalar.device for scalar in scalars}:
+        here = [place for place, scalar in enumerate(scalars) if scalar.device == device]
+        # MPS has no float64.
+        wide = torch.float32 if device.type == "mps" else torch.float64
+        together = torch.stack([scalars[place].detach().to(wide) for place in here]).tolist()
+        for place, number in zip(here, together, strict=True):
+            numbers[place] = number
+    return numbers
 
 
 def embedding_spread(embeddings: torch.Tensor) -> float:

@@ -43,11 +43,11 @@ class ScheduledOptimizer:
             group["lr"] = scale * (scheduled if follows else self._schedule.peak)
         return scheduled
 
-    def gradient_norm(self) -> float:
+    def gradient_norm(self) -> torch.Tensor:
         """Euclidean norm of all gradients together; not finite if one of them is not."""
         parameters = (p for group in self.optimizer.param_groups for p in group["params"])
         gradients = [p.grad for p in parameters if p.grad is not None]
-        return float(torch.nn.utils.get_total_norm(gradients))
+        return torch.nn.utils.get_total_norm(gradients)
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """The state as named tensors: `<parameter number>.<name>`."""

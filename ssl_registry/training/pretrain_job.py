@@ -17,6 +17,7 @@ from ssl_registry.interfaces.augmentation import Augmentation, Views
 from ssl_registry.interfaces.method import Method, PretrainBatch
 from ssl_registry.interfaces.training import StepOutput
 from ssl_registry.nn.normalization import Normalize
+from ssl_registry.nn.transfer import sent
 from ssl_registry.training.device import Execution
 from ssl_registry.training.job import Job
 from ssl_registry.training.monitor import Monitor
@@ -87,8 +88,8 @@ class PretrainJob(Job):
             )
         batch = PretrainBatch(
             views=views,
-            sample_id=ids.to(device),
-            meta={key: codes.to(device) for key, codes in meta.items()},
+            sample_id=sent(ids, device),
+            meta={key: sent(codes, device) for key, codes in meta.items()},
         )
         with self._execution.autocast():
             output: StepOutput = (module or self.module)(batch)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from ssl_registry.interfaces.training import StepOutput
@@ -22,7 +24,7 @@ from ssl_registry.training.distributed import (
     wrap,
 )
 from ssl_registry.training.job import Job
-from ssl_registry.training.monitoring import scalars_of
+from ssl_registry.training.monitoring import numbers_of, scalars_of
 from ssl_registry.training.optimizer import ScheduledOptimizer
 from ssl_registry.training.processes import agreed
 from ssl_registry.training.running import RunningStatistics
@@ -34,15 +36,44 @@ class Step:
 
     Attributes:
         loss: Mean loss of the whole batch.
-        committed: Whether the weights were moved: loss and gradients were finite.
+        gradient_norm: Norm of its gradients; NaN if the loss is not finite.
         stopping: Whether a process was asked to stop before the step's end.
-        scalars: What a committed step reported, and its gradient norm.
+        reported: What the step reported.
     """
 
     loss: float
-    committed: bool
+    gradient_norm: float
     stopping: bool
-    scalars: dict[str, float] = field(default_factory=dict)
+    reported: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def committed(self) -> bool:
+        """Whether the weights were moved: loss and gradients were finite."""
+        return math.isfinite(self.loss) and math.isfinite(self.gradient_norm)
+
+    @property
+    def scalars(self) -> dict[str, float]:
+        """What the step reported, and its gradient norm."""
+        return {**self.reported, "gradient_norm": self.gradient_norm}
+
+
+@dataclass(frozen=True)
+class Launched:
+    """A step that was committed without waiting for its numbers.
+
+    Attributes:
+        tensors: Scalars: loss, gradient norm, share of the processes that were asked to stop, and
+            what was reported.
+        names: Of what was reported.
+    """
+
+    tensors: list[Tensor]
+    names: list[str]
+
+    def step(self, numbers: Sequence[float]) -> Step:
+        """The step, now that the numbers of its tensors are known."""
+        loss, norm, stop, *reported = numbers
+        return Step(loss, norm, stop > 0, dict(zip(self.names, reported, strict=True)))
 
 
 class Stepper:
@@ -90,24 +121,40 @@ class Stepper:
             stopping: Whether this process was asked to stop.
         """
         module = self._job.module
-        self._optimizer.set_step(step)
-        module.train()
-        module.before_step(step)
+        self._start(step)
         self._statistics.keep()
-        own = self._forward_and_backward(batch)
-        output, stopping = over_processes(own, stopping)
+        output, stop = over_processes(self._forward_and_backward(batch), stopping)
         loss = output.loss.item()
-        norm = self._optimizer.gradient_norm() if math.isfinite(loss) else math.nan
-        committed = math.isfinite(norm)
-        scalars: dict[str, float] = {}
-        if committed:
+        norm = self._optimizer.gradient_norm().item() if math.isfinite(loss) else math.nan
+        reported: dict[str, float] = {}
+        if math.isfinite(norm):
             self._optimizer.optimizer.step()
             self._local.average()
-            scalars = {**scalars_of(output), "gradient_norm": norm}
+            scalars = scalars_of(output)
+            reported = dict(zip(scalars, numbers_of([*scalars.values()]), strict=True))
         else:
             self._statistics.put_back()
-        module.after_step(step, committed)
-        return Step(loss, committed, stopping, scalars)
+        module.after_step(step, math.isfinite(norm))
+        return Step(loss, norm, stop.item() > 0, reported)
+
+    def launch(self, step: int, batch: NDArray[np.int64], stopping: bool) -> Launched:
+        """Take a step, and move the weights whatever its loss is; no device is waited for.
+
+        The arguments are those of `take`.
+        """
+        self._start(step)
+        output, stop = over_processes(self._forward_and_backward(batch), stopping)
+        norm = self._optimizer.gradient_norm()
+        self._optimizer.optimizer.step()
+        self._local.average()
+        scalars = scalars_of(output)
+        self._job.module.after_step(step, True)
+        return Launched([output.loss, norm, stop, *scalars.values()], [*scalars])
+
+    def _start(self, step: int) -> None:
+        self._optimizer.set_step(step)
+        self._job.module.train()
+        self._job.module.before_step(step)
 
     def _forward_and_backward(self, batch: NDArray[np.int64]) -> StepOutput:
         """Gradients of the mean loss over the micro-batches; gives what they reported.

@@ -42,7 +42,7 @@ def test_a_real_study(done: tuple[Path, Result]) -> None:
         assert row["steps"] == "12"
         assert row["pretraining_steps"] == ("" if row["method"] == "supervised" else "8")
         assert (run / "weights").is_dir() and not (run / "checkpoint").exists()
-    assert "| supervised |" in (out / "report" / "tables.md").read_text()
+    assert "| supervised |" in (out / "report" / "report.md").read_text()
 
 
 def test_status_and_report_of_it(done: tuple[Path, Result]) -> None:
@@ -51,7 +51,7 @@ def test_status_and_report_of_it(done: tuple[Path, Result]) -> None:
     assert said[2].split() == ["pre-trainings", "2", "2", "0", "0"]
     assert said[3].split() == ["fine-tunings", "3", "3", "0", "0"]
     result = invoke("report", "smoke", "--out", str(out))
-    assert result.exit_code == 0 and "tables.md" in result.stdout
+    assert result.exit_code == 0 and "report.html" in result.stdout
 
 
 def test_what_cannot_be_run() -> None:

@@ -62,15 +62,15 @@ def test_three_steps_and_a_resumed_run_have_the_same_bits(
 ) -> None:
     config = table(method, channels, precision)
     whole = pretrain(config, tmp_path / "whole")
-    one_step = Loop._one_step
+    next_steps = Loop._next_steps
 
     def break_off(self: Loop, bar: Any) -> None:
         if self._state.step == 2:
             raise InterruptedError
-        one_step(self, bar)
+        next_steps(self, bar)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Loop, "_one_step", break_off)
+        patch.setattr(Loop, "_next_steps", break_off)
         with pytest.raises(InterruptedError):
             pretrain(config, tmp_path / "broken")
     resumed = pretrain(config, tmp_path / "broken", resume=True)

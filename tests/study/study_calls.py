@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +24,40 @@ def nothing(payload: Mapping[str, Any]) -> dict[str, Any]:
     (folder / ".new").write_text(json.dumps(summary))
     (folder / ".new").rename(folder / "summary.json")
     return {"status": "done", "seconds": 0.001}
+
+
+def recorded(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """The same, with a note of its data as real runs write it, and weights."""
+    from ssl_registry.config.pretrain import PretrainConfig
+    from ssl_registry.data.load import load_data
+    from ssl_registry.study.perform import config_of
+
+    config, folder = config_of(payload), Path(payload["folder"])
+    if isinstance(config, PretrainConfig):
+        (data,), size = config.data, config.stored_size
+        (folder / "weights").mkdir(parents=True)
+        (folder / "weights" / "ssl_registry.json").touch()
+    else:
+        data, size = config.data, config.image_size
+    loaded = load_data(data, size=size, channels=3, masks=payload["kind"] == "finetune")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps({"gray": False, "data": [loaded.describe()]}))
+    return nothing(payload)
+
+
+def saves_when_asked(payload: Mapping[str, Any]) -> None:
+    """Works until it is told to end, and then takes a moment to save."""
+
+    def save(number: int, frame: object) -> None:
+        time.sleep(0.2)
+        (folder / "saved").touch()
+        sys.exit(1)
+
+    folder = Path(payload["folder"])
+    folder.mkdir(parents=True)
+    signal.signal(signal.SIGTERM, save)
+    (folder / "begun").touch()
+    time.sleep(600)
 
 
 def slowly(payload: Mapping[str, Any]) -> dict[str, Any]:
@@ -47,19 +82,19 @@ def dies_once(payload: Mapping[str, Any]) -> dict[str, Any]:
     return nothing(payload)
 
 
-def _failed(error: str, *, final: bool) -> dict[str, Any]:
-    return {"status": "failed", "error": error, "trace": "", "final": final}
+def _failed(error: str) -> dict[str, Any]:
+    return {"status": "failed", "error": error}
 
 
 def fails(payload: Mapping[str, Any]) -> dict[str, Any]:
     """Seed 1 fails each time in a way that may be chance, seed 2 by a mistake; MoCo as well."""
     number = _attempt(payload)
     if payload["kind"] == "pretrain" and payload["config"]["method"]["name"] == "moco":
-        return _failed("no queue", final=True)
+        return _failed("no queue")
     if payload["kind"] == "finetune" and payload["config"]["seed"] == 1:
-        return _failed(f"attempt {number}", final=False)
+        raise ValueError(f"attempt {number}")
     if payload["kind"] == "finetune" and payload["config"]["seed"] == 2:
-        return _failed("a mistake", final=True)
+        return _failed("a mistake")
     return nothing(payload)
 
 
@@ -93,6 +128,15 @@ def prints(payload: Mapping[str, Any]) -> str:
     """Prints what could be taken for an answer."""
     os.write(1, b'{"id": "x", "result": "wrong"}\n')
     return "right"
+
+
+def dies_before_its_child(payload: Mapping[str, Any]) -> None:
+    """Kills its worker, whose child holds all it had open."""
+    child = os.fork()
+    if not child:
+        time.sleep(600)
+    Path(payload["file"]).write_text(str(child))
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def waits(payload: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from ssl_registry import Executor, Outcome, Work, create
+from ssl_registry import Executor, Outcome, RunError, Work, create
 
 pytestmark = pytest.mark.usefixtures("calls")
 
@@ -68,9 +68,48 @@ def test_what_work_prints_is_no_answer(executor: Executor, tmp_path: Path) -> No
     assert "wrong" in (tmp_path / "worker-0.log").read_text()
 
 
-def test_a_call_that_raises_does_not_end_the_worker(executor: Executor) -> None:
-    executor.submit(work("a", "raises"))
-    assert wait_for(executor, 1)["a"].lost == "RuntimeError: not as agreed"
+def test_a_call_that_raises_is_told_and_its_worker_is_replaced(executor: Executor) -> None:
+    # What it left behind, such as a fault on a GPU, must not befall the next piece.
+    executor.submit(work("a", "environment"))
+    before = wait_for(executor, 1)["a"].result["pid"]
+    executor.submit(work("b", "raises"))
+    found = wait_for(executor, 1)["b"]
+    assert found.lost == "RuntimeError: not as agreed"
+    assert "in raises" in found.trace
+    assert not _alive(before)
+    executor.submit(work("c", "environment"))
+    assert wait_for(executor, 1)["c"].result["pid"] != before
+
+
+def test_a_dead_worker_is_noticed_while_its_children_live(
+    executor: Executor, tmp_path: Path
+) -> None:
+    note = tmp_path / "pid"
+    executor.submit(work("a", "dies_before_its_child", file=str(note)))
+    try:
+        assert "SIGKILL" in wait_for(executor, 1)["a"].lost
+    finally:
+        os.kill(int(note.read_text()), signal.SIGKILL)
+
+
+def test_workers_that_cannot_start_end_the_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONHOME", str(tmp_path))
+    executor: Executor = create("executor", "local", logs=tmp_path, workers=1)
+    executor.submit(work("a", "environment"))
+    with pytest.raises(RunError, match=r"no worker can be started: .*status 1; .*worker-0\.log"):
+        wait_for(executor, 1)
+    executor.close()
+
+
+@pytest.mark.parametrize("visible", ["", "-1", "-1,0"])
+def test_hidden_gpus_are_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, visible: str
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    executor: Executor = create("executor", "local", logs=tmp_path, workers_per_gpu=64)
+    assert executor.capacity < 64
 
 
 def test_gpus_are_dealt_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import pytest
 from ssl_registry.config.finetune import FinetuneConfig
 from ssl_registry.config.pretrain import PretrainConfig
 from ssl_registry.errors import ComponentNotFoundError, ConfigError, RunError
-from ssl_registry.registry import components
+from ssl_registry.registry import Found, components
 from ssl_registry.study.expand import plan_study
 from ssl_registry.study.plan import NONE, Plan
 from ssl_registry.study.source import read_study
@@ -158,6 +158,47 @@ def test_a_study_of_studies(small: Any, study_file: Path, tmp_path: Path) -> Non
     (tmp_path / "round.toml").write_text(f"title='r'\ninclude=['{tmp_path / 'round.toml'}']\n")
     with pytest.raises(ConfigError, match="include goes round"):
         read_study(str(tmp_path / "round.toml"))
+
+
+def test_a_run_in_two_places_keeps_its_weights_if_either_wants_them(
+    small: Any, study_file: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.toml"
+    other.write_text(study_file.read_text().replace("[0, 1, 2]", "[1, 0]"))
+    both = f"title = 'Both'\ninclude = ['{study_file}', '{other}']\n"
+    plan = plan_of(tmp_path / "both.toml", both)
+    assert (plan.count("finetune"), len(plan.rows)) == (18, 30)
+    for run in plan.runs.values():
+        if run.kind == "finetune":
+            assert run.keep_weights == (run.config["seed"] in (0, 1))
+
+
+def test_the_order_of_a_file_is_no_matter(small: Any, tmp_path: Path) -> None:
+    text = small().text
+    head, *methods = text.split("[axes.method.")
+    turned = "[axes.method.".join((head, *reversed(methods)))
+    turned = turned.replace("[0, 1, 2]", "[2, 0, 1]").replace("[1.0, 0.5]", "[0.5, 1.0]")
+    turned = turned.replace(
+        "{ steps = 4, batch_size = 16, device", "{ batch_size = 16, steps = 4, device"
+    )
+    assert turned != text
+    assert plan_of(tmp_path / "s.toml", turned).runs.keys() == plan_study(small()).runs.keys()
+
+
+def test_other_versions_of_a_component_are_other_runs(
+    small: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = plan_study(small())
+    provenance = Found.provenance
+
+    def newer(found: Found) -> dict[str, str]:
+        facts = provenance(found)
+        return {**facts, "version": "99"} if found.component.name == "moco" else facts
+
+    monkeypatch.setattr(Found, "provenance", newer)
+    after = plan_study(small())
+    rows = zip(before.rows, after.rows, strict=True)
+    assert all((a.run == b.run) == (a.axes["method"] != "moco") for a, b in rows)
 
 
 def test_no_plan_is_refused() -> None:

@@ -67,7 +67,7 @@ def test_failed_runs_are_rows_with_their_errors(small: Any, tmp_path: Path) -> N
         elif row["seed"] == 0:
             assert row["status"] == "done" and row["error"] == ""
         else:
-            error, tried = {1: ("attempt 2", 2), 2: ("a mistake", 1)}[row["seed"]]
+            error, tried = {1: ("ValueError: attempt 2", 2), 2: ("a mistake", 1)}[row["seed"]]
             assert (row["status"], row["error"], row["attempts"]) == ("failed", error, tried)
     attempts = {file: file.read_text() for file in folder.runs.glob("*/attempts")}
     run_study(small("attempts=2"), folder, call=f"{CALL}fails")

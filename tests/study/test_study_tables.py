@@ -59,6 +59,8 @@ def test_published_figures_are_the_papers() -> None:
     assert headline is not None
     assert (headline.mean, headline.std, headline.table) == (0.723, 0.032, "4")
     assert published.of({**axes, "architecture": "resnet18-unet"}) is None
+    supervised = published.of({**axes, "method": "supervised", "pretraining_data": NONE})
+    assert supervised is not None and supervised.table == "4"  # printed in A.8 as well
     assert Published(None).of(axes) is None
     means = [f for f in figures if f.axes["method"] == "mean of 3 methods"]
     assert all(math.isnan(figure.std) for figure in means)
@@ -103,7 +105,7 @@ def test_cells_take_seeds_together() -> None:
 
 def test_both_tables_say_the_same() -> None:
     found = cells(NAMES, LINES, Published(SETTINGS))
-    text = tables_markdown("A study", found, SETTINGS["stands_for"])
+    text = tables_markdown(found, SETTINGS["stands_for"])
     assert "| moco | multi-organ | mine | 50 |" in text
     assert "0.650 ± 0.071 (2), 1 failed [0.688 ± 0.041] -0.038 | 1000 + 1700 |" in text
     assert "0.510 ± 0.014 (2) [0.505 ± 0.031] +0.005 | 1700 |" in text
@@ -119,7 +121,7 @@ def test_doubtful_figures_are_marked() -> None:
     lines = [
         line("simsiam", 0, 0.6, pretraining_data="BUS+mini-ImageNet", fraction=1.0),
     ]
-    text = tables_markdown("A study", cells(NAMES, lines, Published(SETTINGS)), {})
+    text = tables_markdown(cells(NAMES, lines, Published(SETTINGS)), {})
     assert "[0.693 ± 0.038*] -0.093" in text
     assert "Printed 0.693; Table A.8 and the trend of the row fit 0.638." in text
 

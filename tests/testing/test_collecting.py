@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,10 +11,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from ssl_registry import PluginError, PluginRecord
+from ssl_registry import PluginError, PluginRecord, registry
+from ssl_registry.cli.plugins_check import as_text
 from ssl_registry.cli.runner import runner
 from ssl_registry.testing import Check, CheckFailure, collect_checks, parametrize_checks, run_checks
-from ssl_registry.testing import collect as collect_module
+from ssl_registry.testing.check import SubjectFailure
 
 CASES = """
 from ssl_registry.testing import parametrize_checks
@@ -52,7 +54,7 @@ def test_a_plugin_that_is_not_working_has_one_check(
     status: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record = PluginRecord("odd", "odd", "odd-dist", "1", status, "no reason")  # type: ignore[arg-type]
-    monkeypatch.setattr(collect_module, "plugins", lambda: (record,))
+    monkeypatch.setattr(registry, "plugins", lambda: (record,))
     (result,) = run_checks(collect_checks("odd-dist"))
     assert not result.passed
     assert f"it is {status}: no reason" in result.problem
@@ -64,8 +66,8 @@ def test_whatever_is_raised_becomes_a_failure_that_says_what_to_do() -> None:
     assert [result.problem for result in run_checks(checks)] == [
         "",
         "task 'mine': it is blue. Mend it.",
-        "task 'mine': it raised KeyError: 'x' [checked: It holds.]. Mend it.",
-        "task 'mine': it raised SystemExit: 3 [checked: It holds.]. Mend it.",
+        "task 'mine': it raised KeyError: 'x'. Mend it.",
+        "task 'mine': it raised SystemExit: 3. Mend it.",
     ]
     with pytest.raises(KeyboardInterrupt):
         list(run_checks([made_up("stop", KeyboardInterrupt())]))
@@ -79,7 +81,8 @@ def test_an_expected_failure_must_be_of_a_known_check() -> None:
 def run_pytest(folder: Path, expected: dict[str, str]) -> str:
     (folder / "test_contract.py").write_text(CASES.format(expected=expected))
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rA", str(folder)]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    alone = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    done = subprocess.run(command, cwd=folder, env=alone, capture_output=True, text=True)
     return done.stdout
 
 
@@ -127,7 +130,7 @@ def test_a_failure_is_told_with_what_to_do_and_ends_in_status_1(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     record = PluginRecord("odd", "odd", "odd-dist", "1", "broken", "ImportError: no x", "install x")
-    monkeypatch.setattr(collect_module, "plugins", lambda: (record,))
+    monkeypatch.setattr(registry, "plugins", lambda: (record,))
     result = CliRunner().invoke(runner, ["plugins", "check", "odd"])
     assert result.exit_code == 1
     assert "plugin 'odd': it is broken: ImportError: no x; install x. `python -c" in result.stdout
@@ -139,6 +142,22 @@ def test_a_failure_is_told_with_what_to_do_and_ends_in_status_1(
         "id", "plugin", "kind", "component", "check", "holds", "passed", "problem", "seconds",
     }  # fmt: skip
     assert (row["id"], row["passed"]) == ("plugin/odd/loads", False)
+
+
+def test_what_all_checks_of_a_component_stumble_over_is_told_once() -> None:
+    lacking, other = SubjectFailure("it has no sample; write one"), CheckFailure("it is blue")
+    problems = {"ids": lacking, "images": lacking, "masks": other}
+    results = run_checks([made_up(name, problem) for name, problem in problems.items()])
+    lines = as_text(list(results)).splitlines()
+    assert lines[3:] == [
+        "task/mine/ids, images",
+        "  task 'mine': it has no sample; write one",
+        "",
+        "task/mine/masks: It holds.",
+        "  task 'mine': it is blue. Mend it.",
+        "",
+        "0 of 3 checks pass",
+    ]
 
 
 def test_an_unknown_name_is_the_users_mistake() -> None:

@@ -208,6 +208,12 @@ def test_a_wrong_dataset_is_caught(
     assert told in found[check]
 
 
+def test_that_there_is_no_sample_is_said_alike_by_all_checks(failures: Failures) -> None:
+    found = failures("dataset", NoSample, LungConfig)
+    assert len(found) > 3
+    assert len(set(found.values())) == 1
+
+
 def test_a_dataset_that_needs_no_files_needs_no_sample(failures: Failures) -> None:
     class Generated(Dataset):
         info = replace(Right.info, classes=())

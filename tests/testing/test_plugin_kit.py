@@ -12,8 +12,8 @@ from ssl_registry import Component, PluginRecord, plugins
 from ssl_registry.testing import run_checks
 from ssl_registry.testing.collect import checks_of
 
-CONFIG = "ssl_registry_phantom.config:PhantomConfig"
-FACTORY = "ssl_registry_phantom.dataset:PhantomDataset"
+CONFIG = "ssl_registry_local.config:LocalConfig"
+FACTORY = "ssl_registry_local.executor:LocalExecutor"
 Offer = Callable[..., dict[str, str]]
 
 
@@ -80,8 +80,8 @@ def test_a_heavy_import_of_the_hook_is_told(offer: Offer) -> None:
 
 
 def test_settings_are_not_imported_to_list_a_plugin(offer: Offer) -> None:
-    component = ("dataset", "mine", FACTORY, "{}.settings:PhantomConfig")
-    settings = "from ssl_registry_phantom.config import PhantomConfig"
+    component = ("executor", "mine", FACTORY, "{}.settings:LocalConfig")
+    settings = "from ssl_registry_local.config import LocalConfig"
     found = offer(component, settings=settings, __init__="")
     assert "plugin/made_up/light_import" not in found
     found = offer(component, settings=settings, __init__="from . import settings")
@@ -108,8 +108,8 @@ def test_targets_that_cannot_be_loaded_are_all_named(offer: Offer) -> None:
 
 
 def test_a_name_that_another_plugin_offers_is_told(offer: Offer) -> None:
-    found = offer(("dataset", "phantom", FACTORY, CONFIG))
-    expected = "dataset 'phantom' is offered by ssl-registry:phantom as well"
+    found = offer(("executor", "local", FACTORY, CONFIG))
+    expected = "executor 'local' is offered by ssl-registry:local as well"
     assert expected in found["plugin/made_up/names"]
     assert list(found) == ["plugin/made_up/names"]
 

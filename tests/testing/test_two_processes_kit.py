@@ -57,6 +57,39 @@ class RemembersItsOwn(Spread):
         return rows.detach()
 
 
+class Masked(Spread):
+    """Draws for each image: what two processes draw is not what one does."""
+
+    def forward(self, batch):
+        noise = torch.rand(len(batch.sample_id), 1)
+        own = self.trunk.embed(batch.views.images[0]) * noise
+        self.pending = self.remembered(own).mean(dim=0).float()
+        return StepOutput(own.square().mean())
+
+
+class MaskedRemembersItsOwn(Masked):
+    def remembered(self, rows):
+        return rows.detach()
+
+
+class Single(Spread):
+    """Has a head that is told to take fp32, which a method in float64 could not do."""
+
+    def __init__(self, trunk, config, context):
+        super().__init__(trunk, config, context)
+        self.head = torch.nn.Linear(trunk.embed_dim, 8)
+
+    def forward(self, batch):
+        own = self.head(self.trunk.embed(batch.views.images[0]).float())
+        self.pending = torch.zeros(())
+        return StepOutput((own @ self.whole(own).T).square().mean())
+
+
+class SingleComparesItsOwn(Single):
+    def whole(self, rows):
+        return rows
+
+
 class Refuses(Spread):
     def __init__(self, trunk, config, context):
         super().__init__(trunk, config, context)
@@ -85,8 +118,9 @@ def two_processes(module: str, method: str) -> Check:
     return check
 
 
-def test_a_method_that_gathers_passes(module: str) -> None:
-    two_processes(module, "Spread")()
+@pytest.mark.parametrize("method", ["Spread", "Masked", "Single"])
+def test_a_method_that_gathers_passes(module: str, method: str) -> None:
+    two_processes(module, method)()
     assert module in sys.modules
 
 
@@ -96,7 +130,9 @@ def test_a_method_that_gathers_passes(module: str) -> None:
         ("ComparesItsOwn", "the gradient of trunk.backbone"),
         ("GathersWithoutGradient", "the gradient of trunk.backbone"),
         ("RemembersItsOwn", "the state of centre"),
-        ("Refuses", "it raised ssl_registry.errors.ConfigError: one process only"),
+        ("MaskedRemembersItsOwn", "the state of centre is not the same in both"),
+        ("SingleComparesItsOwn", "the gradient of head.bias, head.weight, trunk.backbone"),
+        ("Refuses", "building it raised ConfigError: one process only"),
     ],
 )
 def test_a_method_that_does_not_is_caught(module: str, method: str, told: str) -> None:

@@ -1,21 +1,15 @@
-"""Steps of a method in several real processes, joined by gloo, on CPUs and in float64.
-
-The processes are forked from a server that has imported torch once; they import this module by
-its name, so its folder must be in `sys.path`.
-"""
+"""Steps of a method in several real processes, on CPUs and in float64."""
 
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
-import socket
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from process_pair import in_processes
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -34,10 +28,8 @@ from ssl_registry.training.distributed import (
     without_exchange,
     wrap,
 )
-from ssl_registry.training.processes import session
 from ssl_registry.training.randomness import seed_torch
 
-PATIENCE_SECONDS = 120
 _INPUTS, _RESULT = "inputs.safetensors", "result-{}.safetensors"
 
 
@@ -145,52 +137,33 @@ def _backward(forward: torch.nn.Module, trial: Trial, step: int) -> Tensor:
     return torch.stack(losses).detach().double().sum()
 
 
-def take_steps_in(trial: Trial, processes: int = 2) -> list[Outcome]:
-    """Take a trial's steps in several new processes; gives what each was left with."""
-    multi = multiprocessing.get_context("forkserver")
-    multi.set_forkserver_preload([__name__, "kornia", "timm"])
-    with tempfile.TemporaryDirectory() as folder:
-        _write(trial, Path(folder))
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        started = [
-            multi.Process(target=_work, args=(folder, number, processes, port), daemon=True)
-            for number in range(processes)
-        ]
-        for process in started:
-            process.start()
-        for process in started:
-            process.join(PATIENCE_SECONDS)
-        codes = [process.exitcode for process in started]
-        for process in started:
-            process.kill()  # the other of one that failed
-        if any(codes):
-            raise ChildProcessError(f"processes of a trial ended with status {codes}")
-        return [_read(Path(folder) / _RESULT.format(number)) for number in range(processes)]
+def take_steps_in(trials: Sequence[Trial], processes: int = 2) -> list[list[Outcome]]:
+    """Take the steps of some trials, one after the other, in the same several new processes.
+
+    Gives for each trial what each process was left with.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folders = [Path(name) / str(number) for number in range(len(trials))]
+        for trial, folder in zip(trials, folders, strict=True):
+            _write(trial, folder)
+        in_processes(_take_trials, Path(name), processes)
+        ranks = range(processes)
+        return [[_read(folder / _RESULT.format(rank)) for rank in ranks] for folder in folders]
 
 
-def _work(folder: str, number: int, processes: int, port: int) -> None:
-    """The whole life of one process."""
-    torch.set_num_threads(1)
-    os.environ.update(
-        RANK=str(number),
-        LOCAL_RANK=str(number),
-        WORLD_SIZE=str(processes),
-        MASTER_ADDR="127.0.0.1",
-        MASTER_PORT=str(port),
-    )
-    trial = _read_trial(Path(folder))
-    with session():
-        outcome = take_steps(trial)
-    tensors = {f"gradients {name}": value for name, value in outcome.gradients.items()}
-    tensors |= {f"state {name}": value for name, value in outcome.state.items()}
-    tensors["losses"] = outcome.losses
-    contiguous = {name: value.contiguous() for name, value in tensors.items()}
-    save_file(contiguous, Path(folder) / _RESULT.format(number))
+def _take_trials(folder: Path) -> None:
+    """What each of the processes does."""
+    for number in range(len(list(folder.iterdir()))):
+        outcome = take_steps(_read_trial(folder / str(number)))
+        tensors = {f"gradients {name}": value for name, value in outcome.gradients.items()}
+        tensors |= {f"state {name}": value for name, value in outcome.state.items()}
+        tensors["losses"] = outcome.losses
+        contiguous = {name: value.contiguous() for name, value in tensors.items()}
+        save_file(contiguous, folder / str(number) / _RESULT.format(rank()))
 
 
 def _write(trial: Trial, folder: Path) -> None:
+    folder.mkdir()
     facts = {
         "method": trial.method.model_dump(mode="json"),
         "backbone": trial.backbone.model_dump(mode="json"),

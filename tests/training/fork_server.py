@@ -12,6 +12,8 @@ import signal
 import sys
 
 import kornia  # noqa: F401
+import matplotlib.backends.backend_svg
+import matplotlib.figure  # noqa: F401
 import timm  # noqa: F401
 
 import ssl_registry.training.finetune

@@ -341,3 +341,38 @@ def test_the_gradient_norm_is_logged_and_a_job_can_end_its_run(tmp_path: Path) -
     assert (row["epoch"], row["step"]) == (1, 2)
     assert row["gradient_norm"] == pytest.approx(27.5)
     assert [path.name for path in (tmp_path / "checkpoint").iterdir()] == ["step-000000002"]
+
+
+class Constant(Trainable):
+    """A weight whose gradient is 1, so that a step of plain descent is as long as its rate."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1, 1, dtype=torch.float64))
+        self.places: list[float] = []
+
+    def forward(self) -> Tensor:
+        return self.weight.sum()
+
+    def after_step(self, step: int, committed: bool) -> None:
+        self.places.append(float(self.weight.detach()))
+
+
+class Slide(Job):
+    title = "slide"
+
+    def __init__(self) -> None:
+        self.module = self.constant = Constant()
+        self.images = IMAGES
+
+    def step(self, indices: NDArray[np.int64]) -> StepOutput:
+        return StepOutput(self.module())
+
+
+def test_each_step_has_the_rate_of_the_schedule(tmp_path: Path) -> None:
+    job = Slide()
+    optimizer = OptimizerConfig(name="sgd", learning_rate=0.1, momentum=0, weight_decay=0)
+    settings = TrainingConfig(epochs=2, batch_size=4, optimizer=optimizer)
+    Loop(job, settings, 0, RunFolder(tmp_path), execution()).train({"config": {}}, resume=False)
+    moves = -np.diff([0.0, *job.constant.places])
+    assert moves == pytest.approx([0.05 * (1 + math.cos(math.pi * n / 6)) for n in range(6)])

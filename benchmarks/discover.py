@@ -1,12 +1,12 @@
 """How long the runner and the import take, as whole processes.
 
-    python benchmarks/start_time.py
-    python benchmarks/start_time.py --foreign 20
+    python benchmarks/discover.py
+    python benchmarks/discover.py --foreign 20
 
 Each command runs once unmeasured, then in turn with the others; medians of wall and processor time
 are printed beside that of an interpreter that does nothing. With `--foreign N` they run in an
-environment of their own, which sees this one's packages and into which pip installs N generated
-plugins, each a distribution with a method and a preset.
+environment of their own, which sees this one's packages and into which pip installs this library,
+as its users do, and N generated plugins, each a distribution with a method and a preset.
 """
 
 from __future__ import annotations
@@ -80,13 +80,14 @@ def with_foreign_plugins(folder: Path, count: int) -> str:
     python = folder / "env" / "bin" / "python"
     ask = "import sysconfig; print(sysconfig.get_path('purelib'))"
     site = subprocess.run([python, "-c", ask], check=True, capture_output=True, text=True)
-    shared = sysconfig.get_path("purelib")
-    # Not the bare path: the path files in there count too, such as that of an editable install.
-    line = f"import site; site.addsitedir({shared!r})\n"
-    (Path(site.stdout.strip()) / "shared.pth").write_text(line, encoding="utf-8")
+    # The bare path: the path files in there are left out, such as that of an editable install.
+    shared = Path(site.stdout.strip()) / "shared.pth"
+    shared.write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
     sources = [_source(folder / f"foreign-{number}", number) for number in range(count)]
+    sources.append(Path(__file__).resolve().parents[1])
     install = [str(python), "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
-    subprocess.run([*install, "--no-build-isolation", *map(str, sources)], check=True, cwd="/")
+    options = ["--no-build-isolation", "--ignore-installed"]
+    subprocess.run([*install, *options, *map(str, sources)], check=True, cwd="/")
     return str(python)
 
 
@@ -103,7 +104,7 @@ def _source(folder: Path, number: int) -> Path:
 
 def commands(python: str) -> dict[str, list[str]]:
     """What is measured, by its name."""
-    runner = [python, "-c", "from ssl_registry.cli import main; main()"]
+    runner = [python, "-P", "-c", "from ssl_registry.cli import main; main()"]
     return {
         "python -c pass": [python, "-c", "pass"],
         "import ssl_registry": [python, "-c", "import ssl_registry"],
