@@ -47,6 +47,7 @@ class Net(Trainable):
         # What is drawn differs by process: all must start from what the first one has.
         torch.manual_seed(rank())
         self.first, self.norm, self.last = nn.Linear(2, 3), nn.BatchNorm1d(3), nn.Linear(3, 1)
+        self.idle = nn.Linear(2, 1)  # a loss may leave parameters out
         self.register_buffer("noise", torch.randn(2))
         self.apart = apart
 
