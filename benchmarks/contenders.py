@@ -9,33 +9,28 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-Epoch = Callable[[], None]
 
-
-def ours(options: argparse.Namespace) -> Iterator[None]:
-    """A pre-training by this library; yields after each epoch."""
-    import queue
-    import threading
-
+def ours(options: argparse.Namespace) -> None:
+    """A pre-training by this library, held at the end of each epoch until it is its turn again."""
     import ssl_registry
 
-    turns: queue.Queue[None] = queue.Queue(1)
-    ended: queue.Queue[Exception | None] = queue.Queue(1)
-
     class Turns:
-        """Holds the run at the end of each epoch until it is its turn again."""
+        """Runs in the main thread, as the run does: glibc serves other threads otherwise."""
+
+        def __init__(self) -> None:
+            self._began: float | None = None
 
         def epoch_ended(self, run: Path, epoch: int, row: Any) -> None:
-            ended.put(None)
-            turns.get()
+            finish(self._began)
+            self._began = await_turn()
 
     data = {"name": "image_folder", "root": options.data, "masks": "none"}
     table = {
@@ -54,24 +49,11 @@ def ours(options: argparse.Namespace) -> Iterator[None]:
             "optimizer": {"name": "sgd", "learning_rate": 1e-6, "warmup_epochs": 0},
         },
     }
-
-    def run() -> None:
-        try:
-            with tempfile.TemporaryDirectory() as folder:
-                ssl_registry.pretrain(table, Path(folder) / "run", observers=[Turns()])
-        except Exception as error:
-            ended.put(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    while True:
-        error = ended.get()
-        if error is not None:
-            raise error
-        yield
-        turns.put(None)
+    with tempfile.TemporaryDirectory() as folder:
+        ssl_registry.pretrain(table, Path(folder) / "run", observers=[Turns()])
 
 
-def peer(options: argparse.Namespace) -> Iterator[None]:
+def peer(options: argparse.Namespace) -> None:
     """The usual loop of PyTorch over a loader, with lightly's parts or torchvision's alone."""
     import torch
     from torch.utils.data import DataLoader, Dataset
@@ -105,6 +87,7 @@ def peer(options: argparse.Namespace) -> Iterator[None]:
         pin_memory=device.type == "cuda",
     )
     network.train()
+    began = None
     while True:
         for views in loader:
             first, second = (view.to(device, non_blocking=True) for view in views[:2])
@@ -115,7 +98,8 @@ def peer(options: argparse.Namespace) -> Iterator[None]:
             optimizer.step()
         if device.type == "cuda":
             torch.cuda.synchronize()
-        yield
+        finish(began)
+        began = await_turn()
 
 
 def _encoder(options: argparse.Namespace) -> tuple[Any, int]:
@@ -192,14 +176,20 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--colour", action="store_true")
     options = parser.parse_args()
-    epochs = ours(options) if options.contender == "ours" else peer(options)
-    next(epochs)  # warms up
-    answer({"ready": True})
-    for _ in sys.stdin:
-        began = time.perf_counter()
-        next(epochs)
-        answer({"seconds": time.perf_counter() - began})
-    answer({"memory_gib": memory()})
+    (ours if options.contender == "ours" else peer)(options)
+
+
+def finish(began: float | None) -> None:
+    """Tell how long the epoch took; the first one warms up."""
+    answer({"ready": True} if began is None else {"seconds": time.perf_counter() - began})
+
+
+def await_turn() -> float:
+    """Wait for a line, and start the clock; without one, tell the memory used and end."""
+    if not sys.stdin.readline():
+        answer({"memory_gib": memory()})
+        os._exit(0)  # in the middle of a run that has no end
+    return time.perf_counter()
 
 
 def answer(message: dict[str, object]) -> None:

@@ -9,6 +9,7 @@ import sys
 # Names of <malloc.h>.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 _LARGEST = 2**31 - 1
+_LARGEST_OF_OLD = 32 << 20  # older releases refuse a larger threshold for mapping
 _TOP_PAD_BYTES = 64 << 20
 
 
@@ -32,11 +33,12 @@ def keep_freed_memory() -> bool:
     if not hasattr(library, "gnu_get_libc_version"):
         return False
     wishes = (
-        (_MMAP_THRESHOLD, _LARGEST),
-        (_TRIM_THRESHOLD, _LARGEST),
-        (_TOP_PAD, _TOP_PAD_BYTES),
+        (_MMAP_THRESHOLD, (_LARGEST, _LARGEST_OF_OLD)),
+        (_TRIM_THRESHOLD, (_LARGEST,)),
+        (_TOP_PAD, (_TOP_PAD_BYTES,)),
     )
-    return all([library.mallopt(name, value) for name, value in wishes])
+    taken = [any(library.mallopt(name, value) for value in values) for name, values in wishes]
+    return all(taken)
 
 
 def _is_set_by_user() -> bool:
