@@ -29,7 +29,7 @@ class SimCLR(Method):
         super().__init__()
         if context.batch_size < 2:
             raise ConfigError(
-                "simclr needs at least 2 images of training.batch_size in each forward of a "
+                "simclr needs training.batch_size of at least 2 images in each forward of a "
                 "process: no negatives else"
             )
         self.config = config

@@ -21,16 +21,18 @@ BATCH = 256
 
 
 class Reader:
-    """Shows stored images to a frozen network, a batch at a time.
+    """Shows stored images to a frozen network, a batch at a time, in fp32.
+
+    A run may train in bf16; its probes and those of `ssl-registry probe` read the same features.
 
     Args:
         normalize: How images in [0, 1] are normalised.
-        execution: Device and precision.
+        execution: Names the device.
     """
 
     def __init__(self, normalize: Normalize, execution: Execution) -> None:
         self._normalize = normalize.to(execution.device)
-        self._execution = execution
+        self._device = execution.device
 
     def embed(self, trunk: Trunk, images: NDArray[np.uint8]) -> Tensor:
         """Embeddings fp32 `[N, D]`, on the CPU, of uint8 images `[N, C, S, S]`."""
@@ -49,7 +51,7 @@ class Reader:
             function: A function of images float `[n, C, S, S]`.
             images: uint8 `[N, C, S, S]`.
         """
-        with undisturbed(module), self._execution.autocast():
+        with undisturbed(module):
             return [
                 function(self._read(images[start : start + BATCH]))
                 for start in range(0, len(images), BATCH)
@@ -57,5 +59,5 @@ class Reader:
 
     def _read(self, images: NDArray[np.uint8]) -> Tensor:
         stored = torch.from_numpy(np.array(images))
-        normalized: Tensor = self._normalize(stored.to(self._execution.device).float() / 255)
+        normalized: Tensor = self._normalize(stored.to(self._device).float() / 255)
         return normalized

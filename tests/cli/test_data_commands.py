@@ -111,7 +111,8 @@ def test_help_lists_all_commands() -> None:
         result = invoke(*words)
         assert result.exit_code == 0
         listed = [
-            line.split()[0] for line in result.stdout.split("Commands:\n")[1].splitlines()[:9]
+            line.split()[0]
+            for line in result.stdout.split("Commands:\n")[1].splitlines()[: len(COMMANDS)]
         ]
         assert listed == list(COMMANDS)
 
