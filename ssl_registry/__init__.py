@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ssl_registry.data.pictures import picture_size as picture_size
     from ssl_registry.data.pictures import read_binary_mask as read_binary_mask
     from ssl_registry.data.pictures import read_luma as read_luma
+    from ssl_registry.data.pictures import read_mask_union as read_mask_union
     from ssl_registry.data.pictures import read_rgb as read_rgb
     from ssl_registry.discovery import PluginRecord as PluginRecord
     from ssl_registry.discovery import plugins as plugins
@@ -90,7 +91,14 @@ _HOME = {
     "config.split": ("SplitConfig",),
     "config.strict": ("StrictModel",),
     "data.picture_dataset": ("PictureDataset",),
-    "data.pictures": ("UNREADABLE", "picture_size", "read_binary_mask", "read_luma", "read_rgb"),
+    "data.pictures": (
+        "UNREADABLE",
+        "picture_size",
+        "read_binary_mask",
+        "read_luma",
+        "read_mask_union",
+        "read_rgb",
+    ),
     "discovery": ("PluginRecord", "plugins"),
     "errors": (
         "ComponentClashError",

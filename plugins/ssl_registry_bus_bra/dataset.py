@@ -15,8 +15,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
-
 from ssl_registry import (
     DataError,
     DatasetInfo,
@@ -26,9 +24,8 @@ from ssl_registry import (
     Mask,
     Release,
     Sample,
-    picture_size,
-    read_binary_mask,
     read_luma,
+    read_mask_union,
 )
 from ssl_registry_bus_bra.config import BusBraConfig
 from ssl_registry_bus_bra.table import Row, read_table
@@ -139,16 +136,8 @@ class BusBraDataset(FolderDataset):
                 f"the image {image} has no mask Masks/mask_{sample.id.removeprefix('bus_')}.png; "
                 "every image of the release has one, so unpack it again"
             )
-        mask = read_binary_mask(masks[0])
         # Whoever reads both has decoded the image just before; its header is not read again.
-        known = self._sizes.get(sample.id)
-        width, height = known if known is not None else picture_size(image)
-        if mask.shape != (height, width):
-            raise DataError(
-                f"the mask {masks[0]} is {mask.shape[1]}x{mask.shape[0]} pixels, but its image "
-                f"{image.name} is {width}x{height}"
-            )
-        return mask.astype(np.uint8)
+        return read_mask_union(masks[:1], image, self._sizes.get(sample.id))
 
     def _folder(self) -> Path:
         """The folder that holds the table."""

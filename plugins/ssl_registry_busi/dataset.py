@@ -16,8 +16,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
-
 from ssl_registry import (
     DataError,
     DatasetInfo,
@@ -27,9 +25,8 @@ from ssl_registry import (
     Mask,
     Release,
     Sample,
-    picture_size,
-    read_binary_mask,
     read_luma,
+    read_mask_union,
 )
 from ssl_registry_busi.config import BusiConfig
 
@@ -126,18 +123,7 @@ class BusiDataset(FolderDataset):
                 "every image of the release has one, so copy the release again"
             )
         # Whoever reads both has decoded the image just before; its header is not read again.
-        known = self._sizes.get(sample.id)
-        width, height = known if known is not None else picture_size(image)
-        union = np.zeros((height, width), np.uint8)
-        for path in masks:
-            mask = read_binary_mask(path)
-            if mask.shape != union.shape:
-                raise DataError(
-                    f"the mask {path} is {mask.shape[1]}x{mask.shape[0]} pixels, but its image "
-                    f"{image.name} is {width}x{height}"
-                )
-            union |= mask
-        return union
+        return read_mask_union(masks, image, self._sizes.get(sample.id))
 
     def _folder(self) -> Path:
         """The folder that holds the class folders."""

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from ssl_registry.data.pictures import picture_size, read_binary_mask, read_luma, read_rgb
-from ssl_registry.errors import DataError
+from ssl_registry.data.pictures import read_luma, read_mask_union, read_rgb
 from ssl_registry.interfaces.dataset import FolderDataset, Image, Mask, Sample
 
 
@@ -32,16 +29,4 @@ class PictureDataset(FolderDataset):
             DataError: A mask cannot be read, or has another size than its image; names the file.
         """
         image, *masks = sample.files
-        if not masks:
-            return None
-        width, height = picture_size(image)
-        union = np.zeros((height, width), np.uint8)
-        for path in masks:
-            mask = read_binary_mask(path)
-            if mask.shape != union.shape:
-                raise DataError(
-                    f"the mask {path} is {mask.shape[1]}x{mask.shape[0]} pixels, but its image "
-                    f"{image.name} is {width}x{height}"
-                )
-            union |= mask
-        return union
+        return read_mask_union(masks, image) if masks else None

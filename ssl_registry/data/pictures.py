@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -70,6 +70,32 @@ def read_binary_mask(path: Path) -> NDArray[np.bool_]:
             "write its foreground as 255"
         )
     return mask
+
+
+def read_mask_union(
+    masks: Sequence[Path], image: Path, size: tuple[int, int] | None = None
+) -> NDArray[np.uint8]:
+    """Read the masks of one image as one, uint8 `[H, W]` of 0 and 1: what any of them shows.
+
+    Args:
+        masks: The mask pictures, one or several; see `read_binary_mask`.
+        image: The image they belong to.
+        size: Width and height of the image, px, where they are known; default: as its header says.
+
+    Raises:
+        DataError: A mask cannot be read, or has another size than the image; names the file.
+    """
+    width, height = picture_size(image) if size is None else size
+    union = np.zeros((height, width), np.uint8)
+    for path in masks:
+        mask = read_binary_mask(path)
+        if mask.shape != union.shape:
+            raise DataError(
+                f"the mask {path} is {mask.shape[1]}x{mask.shape[0]} pixels, but its image "
+                f"{image.name} is {width}x{height}"
+            )
+        union |= mask
+    return union
 
 
 def picture_size(path: Path) -> tuple[int, int]:
