@@ -82,7 +82,7 @@ class Bound:
         with self._execution.autocast():
             loss = self._method(self._batch).loss
         torch.autograd.backward(loss)
-        self._optimizer.optimizer.step()
+        self._optimizer.step()
         self._method.after_step(0, True)
 
     def seconds(self, steps: int) -> float:

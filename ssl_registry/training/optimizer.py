@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from ssl_registry.config.training import OptimizerConfig
@@ -45,9 +46,24 @@ class ScheduledOptimizer:
 
     def gradient_norm(self) -> torch.Tensor:
         """Euclidean norm of all gradients together; not finite if one of them is not."""
-        parameters = (p for group in self.optimizer.param_groups for p in group["params"])
-        gradients = [p.grad for p in parameters if p.grad is not None]
+        gradients = [p.grad for p in self._parameters() if p.grad is not None]
         return torch.nn.utils.get_total_norm(gradients)
+
+    def step(self) -> None:
+        """Move the parameters along their gradients.
+
+        Backward gives gradients the layout of their parameter. One that was set otherwise, by a
+        hook or a method, gets it here: torch's fused optimizers walk through the memory of both
+        side by side, and would move wrong elements without a word.
+        """
+        for parameter in self._parameters():
+            gradient = parameter.grad
+            if gradient is not None and gradient.stride() != parameter.stride():
+                parameter.grad = torch.empty_like(parameter, requires_grad=False).copy_(gradient)
+        self.optimizer.step()
+
+    def _parameters(self) -> list[nn.Parameter]:
+        return [p for group in self.optimizer.param_groups for p in group["params"]]
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """The state as named tensors: `<parameter number>.<name>`."""
@@ -65,7 +81,7 @@ class ScheduledOptimizer:
         Moments get the memory layout of their parameter back: another layout could take another
         vectorised path, and with it other last bits.
         """
-        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        parameters = self._parameters()
         state: dict[int, dict[str, torch.Tensor]] = {}
         for key, value in tensors.items():
             number, _, name = key.partition(".")

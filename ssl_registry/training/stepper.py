@@ -128,7 +128,7 @@ class Stepper:
         norm = self._optimizer.gradient_norm().item() if math.isfinite(loss) else math.nan
         reported: dict[str, float] = {}
         if math.isfinite(norm):
-            self._optimizer.optimizer.step()
+            self._optimizer.step()
             self._local.average()
             scalars = scalars_of(output)
             reported = dict(zip(scalars, numbers_of([*scalars.values()]), strict=True))
@@ -145,7 +145,7 @@ class Stepper:
         self._start(step)
         output, stop = over_processes(self._forward_and_backward(batch), stopping)
         norm = self._optimizer.gradient_norm()
-        self._optimizer.optimizer.step()
+        self._optimizer.step()
         self._local.average()
         scalars = scalars_of(output)
         self._job.module.after_step(step, True)

@@ -64,7 +64,7 @@ def test_steps_equal_those_by_hand(kind: type[Layer], decay: float) -> None:
         rate = optimizer.set_step(step)
         gw, gb = gradients(step)
         module.weight.grad, module.bias.grad = torch.from_numpy(gw), torch.from_numpy(gb)
-        optimizer.optimizer.step()
+        optimizer.step()
         by_hand(w, vw, gw, rate, decay, adapted=True)
         # Without decay there is no adaptation either; with decay = 0 weights are still adapted.
         spared = kind is Layer
@@ -107,7 +107,7 @@ def run(module: Layer, optimizer: ScheduledOptimizer, steps: range) -> None:
         optimizer.set_step(step)
         gw, gb = gradients(step)
         module.weight.grad, module.bias.grad = torch.from_numpy(gw), torch.from_numpy(gb)
-        optimizer.optimizer.step()
+        optimizer.step()
 
 
 def test_the_state_is_tensors_and_goes_round() -> None:

@@ -44,7 +44,7 @@ def test_biases_and_norms_are_not_decayed() -> None:
     with torch.no_grad():
         module.layer.bias.fill_(1.0)
     before = module.layer.weight.clone()
-    optimizer.optimizer.step()
+    optimizer.step()
     torch.testing.assert_close(module.layer.weight, before * (1 - 0.1 * 0.5))
     assert torch.equal(module.layer.bias, torch.ones(2))
     assert torch.equal(module.norm.weight, torch.ones(2))
@@ -79,7 +79,7 @@ def steps(module: Plain, optimizer: ScheduledOptimizer, numbers: range) -> None:
         optimizer.set_step(number)
         optimizer.optimizer.zero_grad()
         module(inputs).backward()
-        optimizer.optimizer.step()
+        optimizer.step()
 
 
 @pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
@@ -111,7 +111,7 @@ def test_moments_get_the_layout_of_their_parameters_back() -> None:
     module = Convolution()
     optimizer = ScheduledOptimizer(module, OptimizerConfig(), SCHEDULE)
     module.conv(torch.rand(2, 4, 8, 8)).sum().backward()
-    optimizer.optimizer.step()
+    optimizer.step()
     resumed = ScheduledOptimizer(module, OptimizerConfig(), SCHEDULE)
     resumed.load_tensors({key: value.contiguous() for key, value in optimizer.tensors().items()})
     moment = resumed.optimizer.state[module.conv.weight]["exp_avg"]
@@ -140,10 +140,37 @@ def test_fused_steps_are_those_of_the_plain_optimizer(
             for parameter in module.parameters():
                 noise = torch.randn(parameter.shape, generator=generator)
                 parameter.grad = noise.double()
-            optimizer.optimizer.step()
+            optimizer.step()
         modules.append(module)
     for ours, plain in zip(*(module.parameters() for module in modules), strict=True):
         torch.testing.assert_close(ours, plain, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "lars"])
+@pytest.mark.parametrize("last", ["weight", "gradient"])
+def test_a_gradient_of_another_layout_moves_its_own_elements(
+    name: Literal["adam", "adamw", "sgd", "lars"], last: str
+) -> None:
+    class Weight(Trainable):
+        def __init__(self, layout: torch.memory_format) -> None:
+            super().__init__()
+            start = torch.arange(4 * 3 * 3 * 3, dtype=torch.float64).reshape(4, 3, 3, 3) / 100
+            self.weight = nn.Parameter(start.contiguous(memory_format=layout))
+
+    def stepped(weights: torch.memory_format, gradients: torch.memory_format) -> torch.Tensor:
+        module = Weight(weights)
+        optimizer = ScheduledOptimizer(module, OptimizerConfig(name=name), SCHEDULE)
+        for number in range(3):
+            optimizer.set_step(number)
+            generator = torch.Generator().manual_seed(number)
+            noise = torch.randn(4, 3, 3, 3, dtype=torch.float64, generator=generator)
+            module.weight.grad = noise.contiguous(memory_format=gradients)
+            optimizer.step()
+        return module.weight.detach()
+
+    plain, channels_last = torch.contiguous_format, torch.channels_last
+    layouts = (channels_last, plain) if last == "weight" else (plain, channels_last)
+    torch.testing.assert_close(stepped(*layouts), stepped(plain, plain), rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
