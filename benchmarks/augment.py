@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from torchvision.transforms import v2
 
 from ssl_registry.augment import FastChain, Jitter, TwoViews, blur_kernel, contrastive_chain
+from ssl_registry.training.allocator import keep_freed_memory
 
 SETTINGS: dict[str, Any] = {
     "crop_scale": (0.08, 1.0),
@@ -142,6 +143,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--json", type=Path, help="file to write the figures to")
     options = parser.parse_args()
+    keep_freed_memory()  # as every training process does; kornia gains by it, too
     results: dict[str, Any] = {"threads": torch.get_num_threads()}
     for pair in options.pairs:
         source, size = (int(side) for side in pair.split(":"))

@@ -19,6 +19,7 @@ import matplotlib as mpl
 mpl.use("agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
 BOUND, EPOCH, MEMORY = "#888888", "#0072b2", "#d55e00"
 
@@ -47,6 +48,9 @@ def against_images(axes: Axes, rows: list[dict[str, float]]) -> None:
     axes.loglog(images, [row["build_seconds"] for row in rows], "o-", color=EPOCH)
     axes.set_xlabel("images in the set")
     axes.set_ylabel("building the cache once, s", color=EPOCH)
+    axes.yaxis.set_major_formatter(ScalarFormatter())
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     beside = axes.twinx()
     beside.plot(images, [row["beyond_array_mib"] for row in rows], "s--", color=MEMORY)
     beside.set_ylim(bottom=0)

@@ -41,19 +41,21 @@ class TimedJob(Job):
 
     title = "benchmark"
 
-    def __init__(self, job: PretrainJob, config: PretrainConfig, execution: Execution) -> None:
+    def __init__(
+        self, job: PretrainJob, images: int, config: PretrainConfig, execution: Execution
+    ) -> None:
         self._job, self._device = job, execution.device
-        self.module, self.images = job.module, job.images
+        self.module, self.images = job.module, images
         self._bound = Bound(job.module, config, execution)
-        self._steps = steps_per_epoch(job.images, config.training.batch_size)
+        self._steps = steps_per_epoch(images, config.training.batch_size)
         self.epochs: list[float] = []
         self.bounds: list[float] = []
         self.cpu_ratios: list[float] = []
         self._began = self._began_cpu = 0.0
 
     def order(self, seed: int, epoch: int) -> NDArray[np.int64]:
-        """As the job itself."""
-        return self._job.order(seed, epoch)
+        """The first images of the job's own order."""
+        return self._job.order(seed, epoch)[: self.images]
 
     def prepare(self, coming: Sequence[NDArray[np.int64]]) -> None:
         """As the job itself."""
@@ -99,10 +101,11 @@ def measure(
     config = validate(PretrainConfig, table, "the benchmark")
     execution = choose_execution(config.training)
     pool = load_pool(config.data, config.parts, size=config.stored_size, channels=config.channels)
-    steps = total_steps(len(pool), config.training)
+    images = min(len(pool), options.steps * batch_size) if options.steps else len(pool)
+    steps = total_steps(images, config.training)
     inner = build_job(config, build_trunk(config), pool, steps, execution)
     execution.place(inner.module)
-    job = TimedJob(inner, config, execution)
+    job = TimedJob(inner, images, config, execution)
     with tempfile.TemporaryDirectory() as folder:
         loop = Loop(job, config.training, config.seed, RunFolder(Path(folder)), execution)
         job.start()
@@ -146,6 +149,7 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", type=int, default=[64])
     parser.add_argument("--batch-sizes", nargs="+", type=int, default=[256])
     parser.add_argument("--pairs", type=int, default=10)
+    parser.add_argument("--steps", type=int, help="longest epoch, in steps; all images if left out")
     parser.add_argument("--precision", default="auto", choices=("auto", "fp32", "bf16"))
     parser.add_argument("--device", default="auto")
     parser.add_argument("--json", type=Path, help="file to write the figures to")

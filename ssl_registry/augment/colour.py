@@ -16,10 +16,11 @@ class BatchJitter(BatchOperation):
     """Brightness, contrast, saturation and hue, each image in an order of its own.
 
     Brightness, contrast and saturation all blend the image with something else, and cut off at 0
-    and 1: with black, with the image's mean gray, with its gray. In each of the four turns all
-    images are blended at once, each with what its order says, but those whose turn it is for hue;
-    these lie next to each other, because images are sorted by it. On one channel hue and
-    saturation, which do nothing there, are left out.
+    and 1: with black, with the image's mean gray, with its gray. In each turn all images are
+    blended at once, each with what its order says: first those turns that come before an image's
+    hue, then hue for all images, then the turns after it. Images are sorted by the turn of their
+    hue, so that those of a turn lie next to each other. On one channel hue and saturation, which
+    do nothing there, are left out.
 
     The formulas are torchvision's, but for the weights of gray, which sum to 1 here and to 0.9999
     there: so an image of three equal channels gives the views of its one channel.
@@ -91,17 +92,17 @@ class BatchJitter(BatchOperation):
         due = torch.where(draws.host[:, 0] > 0, draws.host[:, 1], turns).long()
         order = due.argsort(stable=True)
         there, back = draws.at(torch.stack([order, order.argsort()]))
-        sizes = due.bincount(minlength=turns + 1).tolist()
-        count = sum(sizes[:turns])
+        # How many have had their hue by the end of each turn.
+        ends = due.bincount(minlength=turns).cumsum(0).tolist()
+        count = ends[turns - 1]
         ordered, table = images.index_select(0, there), draws.here.index_select(0, there)
-        start = 0
-        for turn, size in enumerate(sizes[:turns]):
-            stop = start + size
-            self._blend(ordered[:start], table[:start], turn)
-            self._blend(ordered[stop:count], table[stop:count], turn)
-            turn_hue(ordered[start:stop], table[start:stop, 2 + _COLUMNS * turn + 3])
-            start = stop
-        return ordered.index_select(0, back)
+        for turn in range(turns - 1):
+            self._blend(ordered[ends[turn] : count], table[ends[turn] : count], turn)
+        # Of an image's turns one has a hue, the others have 0.
+        turn_hue(ordered[:count], table[:count, 2 + _COLUMNS - 1 :: _COLUMNS].sum(dim=1))
+        for turn in range(1, turns):
+            self._blend(ordered[: ends[turn - 1]], table[: ends[turn - 1]], turn)
+        return torch.index_select(ordered, 0, back, out=images)
 
     def _blend(self, images: Tensor, table: Tensor, turn: int) -> None:
         """What all images but those whose hue is due get in a turn, in place."""
@@ -115,7 +116,9 @@ class BatchJitter(BatchOperation):
         base = gray.mean(dim=(1, 2, 3), keepdim=True) * mean
         if "saturation" in self._strengths:
             base = torch.addcmul(base, gray, own)
-        images.mul_(factor).add_(base).clamp_(0, 1)
+            torch.addcmul(base, images, factor, out=images).clamp_(0, 1)
+        else:
+            images.mul_(factor).add_(base).clamp_(0, 1)
 
 
 class BatchGrayscale(BatchOperation):

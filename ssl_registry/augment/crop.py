@@ -46,12 +46,25 @@ class MatrixCrop(nn.Module):
         boxes = draw_boxes(number, height, width, self.scale, self.ratio)
         return torch.cat([boxes, chosen(number, self.flip)], dim=1)
 
-    def cut(self, images: Tensor, draws: Draws) -> Tensor:
-        """The views `[N, C, size, size]` of images `[N, C, H, W]`."""
+    def cut(self, images: Tensor, draws: Draws, which: Tensor | None = None) -> Tensor:
+        """The views `[N, C, size, size]` of images `[M, C, H, W]`.
+
+        Args:
+            images: The images.
+            draws: Of N views.
+            which: int64 `[N]`, the image that each view is of; default: all in order.
+        """
         top, left, tall, wide, flip = draws.here.unbind(1)
-        down = resize_taps(top, tall, images.shape[2], self.size, torch.zeros_like(flip))
-        across = resize_taps(left, wide, images.shape[3], self.size, flip)
-        return mix_both(images.contiguous(), down, across).contiguous()
+        # Both sides of the boxes at once: what is done to so few numbers costs the call of it.
+        taps = resize_taps(
+            torch.cat([top, left]),
+            torch.cat([tall, wide]),
+            max(images.shape[2:]),
+            self.size,
+            torch.cat([torch.zeros_like(flip), flip]),
+        )
+        down, across = taps.halves()
+        return mix_both(images.contiguous(), down, across, which)
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:

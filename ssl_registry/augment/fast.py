@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -45,11 +46,14 @@ class FastChain(nn.Module):
         with torch.autocast(images.device.type, enabled=False):
             drawn, widths = self._draw(len(out), height, width)
             draws = Draws(drawn, sent(drawn, images.device).to(images.dtype))
-            for source, start in self._blocks(images, copies, out[:1].nbytes):
-                stop = start + len(source)
-                views = self._views(source, draws.rows(start, stop), widths)
+            images = images.contiguous()
+            which = torch.arange(number, device=images.device).repeat(copies)
+            for block in self._blocks(out):
+                views = self._views(
+                    images, which[block], draws.rows(block.start, block.stop), widths
+                )
                 # Sums of weights overshoot by a rounding error.
-                torch.clamp(views, 0, 1, out=out[start:stop])
+                torch.clamp(views, 0, 1, out=out[block])
         return out
 
     def _draw(self, number: int, height: int, width: int) -> tuple[Tensor, list[int]]:
@@ -59,19 +63,17 @@ class FastChain(nn.Module):
         return torch.cat(parts, dim=1), [part.shape[1] for part in parts]
 
     @staticmethod
-    def _blocks(images: Tensor, copies: int, view_bytes: int) -> Iterator[tuple[Tensor, int]]:
-        """Images to work on together, with the place of the first of their views."""
-        if images.device.type != "cpu":
-            yield images.repeat(copies, 1, 1, 1), 0
-            return
-        most = max(8, _BLOCK_BYTES // view_bytes)
-        for copy in range(copies):
-            for start in range(0, len(images), most):
-                yield images[start : start + most], copy * len(images) + start
+    def _blocks(views: Tensor) -> Iterator[slice]:
+        """Views to make together, in blocks of the same length but for the last."""
+        number = len(views)
+        count = 1 if views.device.type != "cpu" else math.ceil(views.nbytes / _BLOCK_BYTES)
+        most = max(8, math.ceil(number / max(1, count)))
+        for start in range(0, number, most):
+            yield slice(start, min(start + most, number))
 
-    def _views(self, images: Tensor, draws: Draws, widths: Sequence[int]) -> Tensor:
-        """The views of a block."""
-        views = self.crop.cut(images, draws.columns(0, widths[0]))
+    def _views(self, images: Tensor, which: Tensor, draws: Draws, widths: Sequence[int]) -> Tensor:
+        """The views of a block, of the images `which`."""
+        views = self.crop.cut(images, draws.columns(0, widths[0]), which)
         place = widths[0]
         for operation, width in zip(self.operations, widths[1:], strict=True):
             views = operation.change(views, draws.columns(place, place + width))

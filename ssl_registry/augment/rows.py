@@ -22,6 +22,14 @@ class Taps:
     pixels: Tensor
     weights: Tensor
 
+    def halves(self) -> tuple[Taps, Taps]:
+        """The first N / 2 matrices, and the others."""
+        middle = len(self.pixels) // 2
+        return (
+            Taps(self.pixels[:middle], self.weights[:middle]),
+            Taps(self.pixels[middle:], self.weights[middle:]),
+        )
+
 
 def mix_rows(images: Tensor, taps: Taps, which: Tensor | None = None) -> Tensor:
     """Each row of the result is a weighted sum of K rows of its image.
@@ -53,9 +61,20 @@ def mix_rows(images: Tensor, taps: Taps, which: Tensor | None = None) -> Tensor:
 
 
 def mix_both(images: Tensor, down: Taps, across: Taps, which: Tensor | None = None) -> Tensor:
-    """Mix rows with `down` and columns with `across`: `[N, C, S, S']`, not contiguous."""
-    rows = mix_rows(images, down, which).mT.contiguous()
-    return mix_rows(rows, across).mT
+    """Mix rows with `down` and columns with `across`: contiguous `[N, C, S, S']`."""
+    return transposed(mix_rows(transposed(mix_rows(images, down, which)), across))
+
+
+def transposed(images: Tensor) -> Tensor:
+    """Contiguous `[N, C, W, H]` of contiguous images `[N, C, H, W]`.
+
+    A shuffle of H groups of W channels is the same permutation. On the CPU torch does that one in
+    blocks of registers, but copies a transposed batch element by element.
+    """
+    number, channels, height, width = images.shape
+    plane = height * width
+    pixels = images.as_strided((number * channels, plane, 1, 1), (plane, 1, plane, plane))
+    return F.channel_shuffle(pixels, height).view(number, channels, width, height)
 
 
 def resize_taps(start: Tensor, length: Tensor, extent: int, size: int, flip: Tensor) -> Taps:
@@ -73,18 +92,20 @@ def resize_taps(start: Tensor, length: Tensor, extent: int, size: int, flip: Ten
         flip: `[N]`, 1 where the result is reversed, else 0.
     """
     place = torch.arange(size, dtype=start.dtype, device=start.device) + 0.5
-    scale = (length / size)[:, None]
+    start, length = start[:, None], length[:, None]
+    scale = length / size
     reach = scale.clamp(min=1)
     centre = scale * torch.where(flip[:, None] > 0, size - place, place)  # [N, size]
     first = (centre - reach + 0.5).floor_().clamp_(min=0)
     count = math.ceil(2 * max(1.0, extent / size))
     taps = torch.arange(count, dtype=start.dtype, device=start.device)
-    pixel = first[..., None] + taps  # [N, size, K], counted from the start of the piece
-    distance = (pixel + (0.5 - centre)[..., None]).abs_().div_(reach[..., None])
-    weights = distance.neg_().add_(1).clamp_(min=0).mul_(pixel < length[:, None, None])
-    weights.div_(weights.sum(dim=2, keepdim=True))
-    pixels = pixel.add_(start[:, None, None]).clamp_(max=extent - 1)
-    return Taps(pixels.long(), weights)
+    # [K, N, size], counted from the start of the piece: K is too short to loop over last.
+    pixel = first + taps[:, None, None]
+    distance = (pixel + (0.5 - centre)).abs_().div_(reach)
+    weights = distance.neg_().add_(1).clamp_(min=0).mul_(pixel < length)
+    weights.div_(weights.sum(dim=0))
+    pixels = torch.minimum(pixel, length - 1).add_(start)
+    return Taps(pixels.long().movedim(0, -1).contiguous(), weights.movedim(0, -1).contiguous())
 
 
 def reflected_pixels(size: int, kernel: int) -> Tensor:

@@ -2,7 +2,8 @@
 
 The pixels are the same either way. On the CPU a batch is gathered from the memory map when it is
 asked for: that takes a thousandth of a step. On an accelerator all images lie in its memory if
-they fit, as bytes; else the next batch is gathered into pinned memory while a step runs.
+they fit, as bytes; else the next batch is gathered into pinned memory while a step runs. Where
+memory does not hold all images, the disk is asked for the next batch meanwhile; see `streaming`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ssl_registry.data.room import in_words
+from ssl_registry.data.streaming import reads_ahead
 from ssl_registry.errors import ConfigError
 from ssl_registry.nn.transfer import sent
 
@@ -47,12 +49,16 @@ class Stored(Protocol):
     def images(self, indices: Places) -> Tensor:
         """Those at `indices` as uint8 `[B, *shape]`, in the caller's own memory."""
 
+    def expect(self, indices: Places) -> None:
+        """Have those at `indices` read from the disk, if memory does not hold them all."""
+
 
 class StoredArray:
     """Some rows of an array, such as a cache's masks of one part."""
 
     def __init__(self, array: NDArray[np.uint8], places: Places) -> None:
         self._array, self._places = array, places
+        self._ahead = reads_ahead([array])
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -69,7 +75,13 @@ class StoredArray:
 
     def images(self, indices: Places) -> Tensor:
         """Those at `indices` as uint8 `[B, *shape]`, in the caller's own memory."""
+        self.expect(indices)
         return torch.from_numpy(self._array[self._places[indices]])
+
+    def expect(self, indices: Places) -> None:
+        """Have those at `indices` read from the disk, if memory does not hold them all."""
+        for ahead in self._ahead:
+            ahead.rows(self._places[indices])
 
 
 class Batches(ABC):
@@ -127,6 +139,11 @@ class MappedBatches(Batches):
     def images(self, indices: Places) -> Tensor:
         """Those at `indices`, in the caller's own memory."""
         return self._stored.images(indices)
+
+    def prepare(self, coming: Sequence[Places]) -> None:
+        """Have what will be asked for next read from the disk while a step runs."""
+        for indices in coming:
+            self._stored.expect(indices)
 
 
 class ResidentBatches(Batches):

@@ -108,20 +108,29 @@ def _digest(dataset: Dataset, samples: Sequence[Sample], settings: CacheSettings
         **asdict(settings),
     }
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
-    # Keyed by text: the hash of a path costs as much as a look at the file.
-    stamps: dict[str, tuple[str, int, int]] = {}
-    facts_of = []
-    for sample in samples:
-        files = [os.fspath(file) for file in sample.files]
-        for file in files:
-            if file not in stamps:
-                stamps[file] = _stamp(file, sample.id)
-        facts_of.append((sample.id, sample.has_mask, [stamps[file] for file in files]))
-    digest.update(repr(facts_of).encode())
+    digest.update(_listed(samples).encode())
     return digest.hexdigest()
 
 
-def _stamp(file: str, sample_id: str) -> tuple[str, int, int]:
+def _listed(samples: Sequence[Sample]) -> str:
+    """What is known of the samples' files, as Python writes a list of tuples."""
+    # Keyed by text: the hash of a path costs as much as a look at the file.
+    stamps: dict[str, str] = {}
+    facts = []
+    for sample in samples:
+        files = []
+        for path in sample.files:
+            file = os.fspath(path)
+            stamp = stamps.get(file)
+            if stamp is None:
+                stamp = stamps[file] = _stamp(file, sample.id)
+            files.append(stamp)
+        facts.append(f"({sample.id!r}, {sample.has_mask!r}, [{', '.join(files)}])")
+    return f"[{', '.join(facts)}]"
+
+
+def _stamp(file: str, sample_id: str) -> str:
+    """Name, size and time of a file."""
     try:
         status = os.stat(file)  # noqa: PTH116 - a path of text is looked at twice as fast
     except OSError as error:
@@ -129,4 +138,5 @@ def _stamp(file: str, sample_id: str) -> tuple[str, int, int]:
             f"{file} of image {sample_id!r} cannot be read: {error.strerror}; "
             "was it moved or deleted while it was being listed?"
         ) from error
-    return file.rpartition(os.sep)[2], status.st_size, status.st_mtime_ns
+    name = file.rpartition(os.sep)[2]
+    return f"({name!r}, {status.st_size}, {status.st_mtime_ns})"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ssl_registry.build import build_dataset
 from ssl_registry.config.model import DatasetConfig
-from ssl_registry.config.split import Part
+from ssl_registry.config.split import PARTS, Part
 from ssl_registry.data.cache import CacheSettings, ImageCache, open_cache
 from ssl_registry.data.collection import no_collection
 from ssl_registry.data.dataset_split import split_dataset
@@ -37,12 +38,16 @@ class LoadedData:
 
     def places(self, parts: Sequence[Part]) -> NDArray[np.int64]:
         """Places of the readable samples that belong to one of `parts`, in order."""
-        chosen = [
-            place
-            for place, sample in enumerate(self.samples)
-            if self.parts[sample.id] in parts and place not in self.cache.unreadable
-        ]
-        return np.asarray(chosen, dtype=np.int64)
+        return np.flatnonzero(np.isin(self._part_numbers, [PARTS.index(part) for part in parts]))
+
+    @cached_property
+    def _part_numbers(self) -> NDArray[np.int8]:
+        """For each sample the place of its part in `PARTS`; -1 where it cannot be read."""
+        number_of = {part: number for number, part in enumerate(PARTS)}
+        numbers = [number_of[self.parts[sample.id]] for sample in self.samples]
+        found = np.asarray(numbers, dtype=np.int8)
+        found[list(self.cache.unreadable)] = -1
+        return found
 
     def describe(self) -> dict[str, object]:
         """What a card and a report say of the data."""

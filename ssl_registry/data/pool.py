@@ -17,6 +17,7 @@ from ssl_registry.config.pretrain import Mixing
 from ssl_registry.config.split import Part
 from ssl_registry.data.load import LoadedData, load_data
 from ssl_registry.data.mixing import Share, epoch_shares
+from ssl_registry.data.streaming import reads_ahead
 from ssl_registry.errors import DataError
 from ssl_registry.interfaces.dataset import Dataset
 
@@ -42,7 +43,8 @@ class ImagePool:
         self._place = np.concatenate(chosen)
         if not len(self._place):
             raise DataError(f"no images in {' and '.join(parts)} of {', '.join(self._names())}")
-        self.vocabulary, self._meta = self._read_meta()
+        self._ahead = reads_ahead([member.cache.images for member in self.members])
+        self.vocabulary, self._meta = self._read_meta(chosen)
 
     def __len__(self) -> int:
         return len(self._place)
@@ -70,24 +72,35 @@ class ImagePool:
         weights = [member.dataset.config.weight for member in self.members]
         return epoch_shares(mixing, self.sizes, weights, self._names())
 
-    def _read_meta(self) -> tuple[dict[str, tuple[str, ...]], dict[str, NDArray[np.int64]]]:
-        common = [_common_meta(member.dataset) for member in self.members]
+    def _read_meta(
+        self, chosen: Sequence[NDArray[np.int64]]
+    ) -> tuple[dict[str, tuple[str, ...]], dict[str, NDArray[np.int64]]]:
         rows = [
-            common[m] | dict(self.members[m].samples[p].meta)
-            for m, p in zip(self._member.tolist(), self._place.tolist(), strict=True)
+            [member.samples[place].meta for place in places.tolist()]
+            for member, places in zip(self.members, chosen, strict=True)
         ]
-        keys = sorted({key for row in rows for key in row})
-        vocabulary = {k: tuple(sorted({row[k] for row in rows if k in row})) for k in keys}
-        codes = {}
-        for key in keys:
-            code_of = {value: code for code, value in enumerate(vocabulary[key])}
-            codes[key] = np.asarray(
-                [code_of[row[key]] if key in row else -1 for row in rows], dtype=np.int64
-            )
+        common = [
+            _common_meta(member.dataset) if of_member else {}
+            for member, of_member in zip(self.members, rows, strict=True)
+        ]
+        keys = {key for known in common for key in known}
+        keys.update(key for of_member in rows for row in of_member for key in row)
+        vocabulary, codes = {}, {}
+        for key in sorted(keys):
+            words = [
+                row.get(key, known.get(key))
+                for known, of_member in zip(common, rows, strict=True)
+                for row in of_member
+            ]
+            vocabulary[key] = tuple(sorted({word for word in words if word is not None}))
+            code_of: dict[str | None, int] = {w: code for code, w in enumerate(vocabulary[key])}
+            code_of[None] = -1
+            codes[key] = np.asarray([code_of[word] for word in words], dtype=np.int64)
         return vocabulary, codes
 
     def images(self, indices: NDArray[np.int64]) -> Tensor:
         """The images at `indices` as uint8 `[B, C, size, size]`, in the caller's own memory."""
+        self.expect(indices)
         first = self.members[0].cache.images
         if len(self.members) == 1:
             return torch.from_numpy(first[self._place[indices]])
@@ -96,6 +109,11 @@ class ImagePool:
             here = self._member[indices] == number
             batch[here] = member.cache.images[self._place[indices[here]]]
         return torch.from_numpy(batch)
+
+    def expect(self, indices: NDArray[np.int64]) -> None:
+        """Have the images at `indices` read from the disk, if memory does not hold them all."""
+        for number, ahead in enumerate(self._ahead):
+            ahead.rows(self._place[indices[self._member[indices] == number]])
 
     def meta(self, indices: NDArray[np.int64]) -> Mapping[str, Tensor]:
         """Per metadata key, int64 places in the vocabulary, -1 where unknown."""

@@ -24,6 +24,7 @@ from ssl_registry.augment import (
 )
 from ssl_registry.augment.colour import turn_hue
 from ssl_registry.augment.crop import draw_boxes
+from ssl_registry.augment.rows import transposed
 
 JITTER = Jitter(0.8, 0.8, 0.8, 0.2, share=0.8)
 SCALE, RATIO, SIGMA = (0.08, 1.0), (3 / 4, 4 / 3), (0.1, 2.0)
@@ -124,6 +125,24 @@ def test_crops_equal_torchvisions(source: int, size: int) -> None:
     rows = crop.draw(50, source, source).tolist()
     for image, row, view in zip(images, rows, views, strict=True):
         torch.testing.assert_close(view, cropped(image, row, size), atol=2e-6, rtol=0)
+
+
+@pytest.mark.parametrize("shape", [(4, 3, 9, 20), (5, 1, 64, 32), (2, 3, 1, 7), (2, 1, 7, 1)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_transposed_images_are_contiguous(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    images = torch.rand(shape).to(dtype)[1:]  # does not begin where its memory does
+    turned = transposed(images)
+    assert turned.is_contiguous() and torch.equal(turned, images.mT)
+
+
+def test_images_may_lie_in_any_order_in_memory() -> None:
+    chain = contrastive_chain(16, 3, **EVERYTHING)
+    images = pictures(12, 3, 20, 24)
+    drawn = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        torch.manual_seed(0)
+        drawn.append(chain(images.contiguous(memory_format=layout)))
+    assert torch.equal(*drawn)
 
 
 def test_hue_equals_torchvisions() -> None:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from PIL import Image as PillowImage
 
 from ssl_registry.config.model import DatasetConfig
 from ssl_registry.config.split import SplitConfig
-from ssl_registry.data.cache import CacheSettings, cache_key, cache_root, open_cache
+from ssl_registry.data.cache import CacheSettings, _listed, cache_key, cache_root, open_cache
 from ssl_registry.data.resize import shrink_image, shrink_mask
 from ssl_registry.errors import DataError, PluginError, RunError
 from ssl_registry.interfaces.dataset import Dataset, DatasetInfo, Image, Mask, Sample
@@ -463,3 +464,17 @@ def test_every_sample_is_stored_once_however_they_are_dealt_out(
     for sample, stored in zip(samples, cache.images, strict=True):
         expected = shrink_image(Toy.read_image(toy, sample), SETTINGS.size, SETTINGS.channels)
         np.testing.assert_array_equal(stored, expected)
+
+
+def test_key_text_is_that_of_a_plain_list(toy: Toy) -> None:
+    samples = [replace(sample, id=f'it\'s "{sample.id}"\n') for sample in toy.samples()]
+    facts = [
+        (
+            sample.id,
+            sample.has_mask,
+            [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in sample.files],
+        )
+        for sample in samples
+    ]
+    assert _listed(samples) == repr(facts)
+    assert _listed([]) == "[]"
