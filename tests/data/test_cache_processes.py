@@ -25,7 +25,7 @@ from ssl_registry.errors import DataError, PluginError
 from ssl_registry.interfaces.dataset import Dataset, Sample
 
 MODULE = """
-import os, signal, sys
+import os, signal, sys, time
 from pathlib import Path
 import numpy as np
 from PIL import Image as PillowImage
@@ -54,6 +54,8 @@ class Far(Dataset):
                 raise PluginError("of the plugin")
             if self.config.fault == "kill" and len(sys.argv) > 2:  # not in the test's process
                 os.kill(os.getpid(), signal.SIGKILL)
+        if sample.id == "149" and self.config.fault == "wait":
+            time.sleep(60)
         with PillowImage.open(sample.files[0]) as picture:
             return np.asarray(picture)
 
@@ -165,7 +167,7 @@ def test_a_process_that_is_killed_is_named(
 def test_processes_killed_from_outside(
     module: ModuleType, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dataset = module.Far(module.Config(root=root))
+    dataset = module.Far(module.Config(root=root, fault="wait"))  # they cannot be done before
     processes = DecodingProcesses.start(dataset, SETTINGS, 2)
     assert processes is not None
     with processes, pytest.raises(DataError, match="was ended by SIGKILL"):
