@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -99,7 +100,9 @@ class WorkerProcess:
             return False
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
-                stream.close()
+                # Work it never took may still be in the pipe's buffer; it is closed all the same.
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
         return True
 
     def _end(self) -> str:

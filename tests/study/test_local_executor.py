@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from ssl_registry import Executor, Outcome, RunError, Work, create
+from ssl_registry_local.process import WorkerProcess
 
 pytestmark = pytest.mark.usefixtures("calls")
 
@@ -101,6 +102,19 @@ def test_workers_that_cannot_start_end_the_study(
     with pytest.raises(RunError, match=r"no worker can be started: .*status 1; .*worker-0\.log"):
         wait_for(executor, 1)
     executor.close()
+
+
+def test_a_worker_that_died_before_its_work_came_is_joined(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONHOME", str(tmp_path))
+    worker = WorkerProcess(tmp_path / "worker.log", {})
+    while worker.alive:
+        time.sleep(0.01)
+    worker.send(work("a", "environment"))
+    with pytest.raises(RunError, match="no worker can be started"):
+        worker.receive()
+    assert worker.join(1.0)
 
 
 @pytest.mark.parametrize("visible", ["", "-1", "-1,0"])
