@@ -1,7 +1,7 @@
 """A picture of what an image costs against the number of images, their size, and the batch.
 
 python benchmarks/scale.py --data CIFAR --json scale.json
-python benchmarks/pretrain.py --data DATA --sizes 32 64 96 128 --pairs 3 --json sizes.json
+python benchmarks/pretrain.py --data DATA --sizes 32 64 96 128 --steps 2 --pairs 3 --json sizes.json
 python benchmarks/pretrain.py --data DATA --batch-sizes 32 64 128 256 --pairs 3 --json b.json
 python benchmarks/plot_cost.py scale.json sizes.json b.json docs/images/cost.png
 """
