@@ -20,6 +20,7 @@ measure() {
 
 measure epochs pretrain.py --data "$data" --networks resnet18 resnet50 unet --sizes 32 64 128 224
 measure finetuning finetune.py --data "$data/busi" --sizes 64
+measure seeds seeds.py --sizes 32 64 128 --workers 4
 measure peers peers.py --data "$data" --image-size 32 --colour
 measure cifar cifar.py --data "$cifar" --epochs 200
 exit "$failed"
