@@ -46,7 +46,7 @@ class MatrixBlur(BatchOperation):
         if len(places):
             where = draws.at(places)
             taps = self._taps(draws.here[:, 1].index_select(0, where))
-            images.index_copy_(0, where, mix_both(images, taps, taps, where))
+            images.index_copy_(0, where, mix_both(images, taps, taps, where.int()))
         return images
 
     def _taps(self, sigma: Tensor) -> Taps:

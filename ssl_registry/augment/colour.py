@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -89,20 +91,42 @@ class BatchJitter(BatchOperation):
                 self._blend(images, draws.here, turn)
             return images
         # First those that hue comes first for, and so on; last those that are not jittered.
-        due = torch.where(draws.host[:, 0] > 0, draws.host[:, 1], turns).long()
+        due = self._due(draws.host)
         order = due.argsort(stable=True)
-        there, back = draws.at(torch.stack([order, order.argsort()]))
+        is_sorted = bool((due[1:] >= due[:-1]).all())
         # How many have had their hue by the end of each turn.
         ends = due.bincount(minlength=turns).cumsum(0).tolist()
-        count = ends[turns - 1]
-        ordered, table = images.index_select(0, there), draws.here.index_select(0, there)
-        for turn in range(turns - 1):
-            self._blend(ordered[ends[turn] : count], table[ends[turn] : count], turn)
-        # Of an image's turns one has a hue, the others have 0.
-        turn_hue(ordered[:count], table[:count, 2 + _COLUMNS - 1 :: _COLUMNS].sum(dim=1))
-        for turn in range(1, turns):
-            self._blend(ordered[: ends[turn - 1]], table[: ends[turn - 1]], turn)
+        if is_sorted:
+            self._jitter(images, draws.here, ends[:turns])
+            return images
+        there, back = draws.at(torch.stack([order, order.argsort()]))
+        ordered = images.index_select(0, there)
+        self._jitter(ordered, draws.here.index_select(0, there), ends[:turns])
         return torch.index_select(ordered, 0, back, out=images)
+
+    def rank(self, draws: Tensor) -> Tensor | None:
+        """The turn of an image's hue; on one channel any order is as good."""
+        return self._due(draws) if "hue" in self._strengths else None
+
+    def _due(self, draws: Tensor) -> Tensor:
+        """The turn of each image's hue, and the number of turns for those not jittered."""
+        return torch.where(draws[:, 0] > 0, draws[:, 1], len(self._strengths)).long()
+
+    def _jitter(self, images: Tensor, table: Tensor, ends: Sequence[int]) -> None:
+        """Jitter images in place that are sorted by the turn of their hue.
+
+        Args:
+            images: Sorted images.
+            table: Their draws.
+            ends: For each turn, how many images have had their hue by its end.
+        """
+        turns, count = len(ends), ends[-1]
+        for turn in range(turns - 1):
+            self._blend(images[ends[turn] : count], table[ends[turn] : count], turn)
+        # Of an image's turns one has a hue, the others have 0.
+        turn_hue(images[:count], table[:count, 2 + _COLUMNS - 1 :: _COLUMNS].sum(dim=1))
+        for turn in range(1, turns):
+            self._blend(images[: ends[turn - 1]], table[: ends[turn - 1]], turn)
 
     def _blend(self, images: Tensor, table: Tensor, turn: int) -> None:
         """What all images but those whose hue is due get in a turn, in place."""
@@ -115,8 +139,9 @@ class BatchJitter(BatchOperation):
         gray = luma(images)
         base = gray.mean(dim=(1, 2, 3), keepdim=True) * mean
         if "saturation" in self._strengths:
-            base = torch.addcmul(base, gray, own)
-            torch.addcmul(base, images, factor, out=images).clamp_(0, 1)
+            # Two plain calls: torch takes a broadcast sum and product together value by value.
+            gray.mul_(own).add_(base)
+            torch.addcmul(gray, images, factor, out=images).clamp_(0, 1)
         else:
             images.mul_(factor).add_(base).clamp_(0, 1)
 
@@ -165,17 +190,17 @@ def turn_hue(images: Tensor, turns: Tensor) -> None:
     red, green, blue = images.unbind(1)
     high = torch.maximum(torch.maximum(red, green), blue)
     low = torch.minimum(torch.minimum(red, green), blue)
-    chroma = high - low
-    # In sixths of a turn, from -3 to 3: for red 0, green 2, blue -2. With the channels scaled to
-    # [0, 1] it is 1 + green + blue - red on the side of green, and the mirror image on blue's;
-    # without chroma it is of no effect.
-    hue = (green + blue).sub_(red).sub_(low)
-    hue = torch.addcdiv(hue.new_ones(()), hue, chroma.clamp(min=torch.finfo(hue.dtype).tiny))
-    hue.copysign_(green - blue).add_(6 * turns[:, None, None])
-    hue.sub_((hue / 6).round_(), alpha=6)
-    # Red falls on both sides of its own hue, green and blue rise around the opposite of theirs.
-    opposite_of_red = hue.abs().sub_(1).clamp_(0, 1)
-    torch.addcmul(high, chroma, opposite_of_red, value=-1, out=images[:, 0])
-    for channel, opposite in ((1, -1.0), (2, 1.0)):
-        share = (hue - opposite).abs_().sub_(1).clamp_(0, 1)
-        torch.addcmul(low, chroma, share, out=images[:, channel])
+    chroma = (high - low).clamp_(min=torch.finfo(images.dtype).tiny)
+    # In turns, from -1/2 to 1/2: for red 0, green 1/3, blue -1/3. With the channels scaled to
+    # [0, 1] six times it is 1 + green + blue - red on the side of green, and the mirror image on
+    # blue's; without chroma it is of no effect.
+    hue = (green + blue).sub_(red).sub_(low).div_(chroma).add_(1).div_(6)
+    hue.copysign_(green - blue).add_(turns[:, None, None])
+    hue.sub_(hue.round())
+    # Red falls on both sides of its own hue, green and blue rise around the opposite of theirs,
+    # each by the whole chroma within a sixth of a turn.
+    share = hue.abs().sub_(1 / 6).clamp_(0, 1 / 6)
+    torch.addcmul(high, chroma, share, value=-6, out=images[:, 0])
+    for channel, opposite in ((1, -1 / 6), (2, 1 / 6)):
+        share = (hue - opposite).abs_().sub_(1 / 6).clamp_(0, 1 / 6)
+        torch.addcmul(low, chroma, share, value=6, out=images[:, channel])

@@ -52,7 +52,7 @@ class MatrixCrop(nn.Module):
         Args:
             images: The images.
             draws: Of N views.
-            which: int64 `[N]`, the image that each view is of; default: all in order.
+            which: int32 `[N]`, the image that each view is of; default: all in order.
         """
         top, left, tall, wide, flip = draws.here.unbind(1)
         # Both sides of the boxes at once: what is done to so few numbers costs the call of it.
@@ -63,7 +63,8 @@ class MatrixCrop(nn.Module):
             self.size,
             torch.cat([torch.zeros_like(flip), flip]),
         )
-        down, across = taps.halves()
+        number = len(draws.here)
+        down, across = taps.of(slice(number)), taps.of(slice(number, None))
         return mix_both(images.contiguous(), down, across, which)
 
     @torch.no_grad()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
+from ssl_registry.augment.blocks import blocks
 from ssl_registry.augment.blur import MatrixBlur
 from ssl_registry.augment.colour import BatchGrayscale, BatchJitter
 from ssl_registry.augment.crop import MatrixCrop
@@ -22,9 +22,10 @@ _BLOCK_BYTES = 4 << 20
 class FastChain(nn.Module):
     """A crop with flip, and then operations in place, on float images `[N, C, H, W]` in [0, 1].
 
-    All draws are made first, on the CPU and in float32, and go to the device in one transfer, so
-    that they are a function of the seed, of N and of the image's size alone, and no GPU is waited
-    for. On the CPU the work is done in blocks that fit its cache, on a GPU in one block.
+    All draws are made first, on the CPU and in float32, and go to the device together, so that
+    they are a function of the seed, of N and of the image's size alone, and no GPU is waited for.
+    Views are made in the order that costs least (`BatchOperation.rank`) and given in that of the
+    images. On the CPU the work is done in blocks that fit its cache, on a GPU in one block.
 
     Args:
         crop: Crop, resize and flip.
@@ -45,15 +46,17 @@ class FastChain(nn.Module):
         out = images.new_empty(copies * number, channels, size, size)
         with torch.autocast(images.device.type, enabled=False):
             drawn, widths = self._draw(len(out), height, width)
+            order = self._order(drawn, widths)
+            drawn = drawn[order]
             draws = Draws(drawn, sent(drawn, images.device).to(images.dtype))
-            images = images.contiguous()
-            which = torch.arange(number, device=images.device).repeat(copies)
-            for block in self._blocks(out):
+            images, places = images.contiguous(), sent(order, images.device)
+            which = (places % number).int()
+            for block in blocks(len(out), out[0].nbytes, _BLOCK_BYTES, out.device):
                 views = self._views(
                     images, which[block], draws.rows(block.start, block.stop), widths
                 )
                 # Sums of weights overshoot by a rounding error.
-                torch.clamp(views, 0, 1, out=out[block])
+                out.index_copy_(0, places[block], views.clamp_(0, 1))
         return out
 
     def _draw(self, number: int, height: int, width: int) -> tuple[Tensor, list[int]]:
@@ -62,14 +65,15 @@ class FastChain(nn.Module):
         parts += [operation.draw(number) for operation in self.operations]
         return torch.cat(parts, dim=1), [part.shape[1] for part in parts]
 
-    @staticmethod
-    def _blocks(views: Tensor) -> Iterator[slice]:
-        """Views to make together, in blocks of the same length but for the last."""
-        number = len(views)
-        count = 1 if views.device.type != "cpu" else math.ceil(views.nbytes / _BLOCK_BYTES)
-        most = max(8, math.ceil(number / max(1, count)))
-        for start in range(0, number, most):
-            yield slice(start, min(start + most, number))
+    def _order(self, drawn: Tensor, widths: Sequence[int]) -> Tensor:
+        """The order in which views are made, int64 on the CPU: that of the first rank."""
+        place = widths[0]
+        for operation, width in zip(self.operations, widths[1:], strict=True):
+            rank = operation.rank(drawn[:, place : place + width])
+            if rank is not None:
+                return rank.argsort(stable=True)
+            place += width
+        return torch.arange(len(drawn))
 
     def _views(self, images: Tensor, which: Tensor, draws: Draws, widths: Sequence[int]) -> Tensor:
         """The views of a block, of the images `which`."""

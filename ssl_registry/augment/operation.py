@@ -55,6 +55,13 @@ class BatchOperation(nn.Module, ABC):
     def change(self, images: Tensor, draws: Draws) -> Tensor:
         """The changed images; `images` are contiguous, and their memory may be used for it."""
 
+    def rank(self, draws: Tensor) -> Tensor | None:
+        """A small number for each image `[number]`; those of equal rank are changed together.
+
+        A batch that comes sorted by it costs less. None, if any order is as good.
+        """
+        return None
+
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
         """Changed copies of images `[N, C, S, S]` in [0, 1]."""

@@ -9,26 +9,27 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ssl_registry.augment.blocks import blocks
+
+_BLOCK_BYTES = 2 << 20
+"""Mixed rows of a block on the CPU: those of two cores' own caches."""
+
 
 @dataclass(frozen=True)
 class Taps:
     """A sparse matrix per image: which pixels of a line make a pixel of the result, and how much.
 
     Attributes:
-        pixels: int64 `[N, S, K]`, places in the source line.
+        pixels: int32 `[N, S, K]`, places in the source line.
         weights: `[N, S, K]`; the sum over K is 1.
     """
 
     pixels: Tensor
     weights: Tensor
 
-    def halves(self) -> tuple[Taps, Taps]:
-        """The first N / 2 matrices, and the others."""
-        middle = len(self.pixels) // 2
-        return (
-            Taps(self.pixels[:middle], self.weights[:middle]),
-            Taps(self.pixels[middle:], self.weights[middle:]),
-        )
+    def of(self, images: slice) -> Taps:
+        """The matrices of some images."""
+        return Taps(self.pixels[images], self.weights[images])
 
 
 def mix_rows(images: Tensor, taps: Taps, which: Tensor | None = None) -> Tensor:
@@ -39,7 +40,7 @@ def mix_rows(images: Tensor, taps: Taps, which: Tensor | None = None) -> Tensor:
     Args:
         images: Contiguous `[M, C, H, W]`.
         taps: For N images.
-        which: int64 `[N]`, the image that each of `taps` is for; default: all in order.
+        which: int32 `[N]`, the image that each of `taps` is for; default: all in order.
 
     Returns:
         `[N, C, S, W]`.
@@ -47,8 +48,9 @@ def mix_rows(images: Tensor, taps: Taps, which: Tensor | None = None) -> Tensor:
     _, channels, height, width = images.shape
     number, size, count = taps.pixels.shape
     if which is None:
-        which = torch.arange(number, device=images.device)
-    plane = which[:, None] * channels + torch.arange(channels, device=images.device)
+        which = torch.arange(number, dtype=torch.int32, device=images.device)
+    channel = torch.arange(channels, dtype=torch.int32, device=images.device)
+    plane = which[:, None] * channels + channel
     index = (plane * height)[..., None, None] + taps.pixels[:, None]
     weights = taps.weights[:, None].expand(-1, channels, -1, -1)
     mixed = F.embedding_bag(
@@ -62,7 +64,19 @@ def mix_rows(images: Tensor, taps: Taps, which: Tensor | None = None) -> Tensor:
 
 def mix_both(images: Tensor, down: Taps, across: Taps, which: Tensor | None = None) -> Tensor:
     """Mix rows with `down` and columns with `across`: contiguous `[N, C, S, S']`."""
-    return transposed(mix_rows(transposed(mix_rows(images, down, which)), across))
+    number, size = down.pixels.shape[:2]
+    _, channels, _, width = images.shape
+    if which is None:
+        which = torch.arange(number, dtype=torch.int32, device=images.device)
+    row_bytes = channels * size * width * images.element_size()
+    mixed = []
+    for block in blocks(number, row_bytes, _BLOCK_BYTES, images.device):
+        rows = mix_rows(images, down.of(block), which[block])
+        # All channels of an image have the same weights: below one another they are one tall image.
+        tall = rows.view(len(rows), 1, channels * size, width)
+        columns = mix_rows(transposed(tall), across.of(block))
+        mixed.append(transposed(columns).view(len(rows), channels, size, -1))
+    return mixed[0] if len(mixed) == 1 else torch.cat(mixed)
 
 
 def transposed(images: Tensor) -> Tensor:
@@ -105,11 +119,11 @@ def resize_taps(start: Tensor, length: Tensor, extent: int, size: int, flip: Ten
     weights = distance.neg_().add_(1).clamp_(min=0).mul_(pixel < length)
     weights.div_(weights.sum(dim=0))
     pixels = torch.minimum(pixel, length - 1).add_(start)
-    return Taps(pixels.long().movedim(0, -1).contiguous(), weights.movedim(0, -1).contiguous())
+    return Taps(pixels.int().movedim(0, -1).contiguous(), weights.movedim(0, -1).contiguous())
 
 
 def reflected_pixels(size: int, kernel: int) -> Tensor:
     """The pixels under a centred kernel `[size, kernel]`; beyond a border, those inside it."""
-    offsets = torch.arange(kernel) - kernel // 2
-    pixels = (torch.arange(size)[:, None] + offsets).abs()
+    offsets = torch.arange(kernel, dtype=torch.int32) - kernel // 2
+    pixels = (torch.arange(size, dtype=torch.int32)[:, None] + offsets).abs()
     return size - 1 - (size - 1 - pixels).abs()

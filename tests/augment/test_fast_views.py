@@ -261,15 +261,32 @@ def test_operations_go_into_a_chain_of_any_modules() -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_blocks_do_not_change_the_views(channels: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    pipeline = TwoViews(contrastive_chain(16, channels, **EVERYTHING))
-    images = torch.rand(37, channels, 20, 20)
-    drawn = []
-    for size in (1, 1 << 30):
-        monkeypatch.setattr("ssl_registry.augment.fast._BLOCK_BYTES", size)
-        torch.manual_seed(2)
-        drawn.append(torch.stack(pipeline(images).images))
-    torch.testing.assert_close(*drawn, atol=1e-6, rtol=0)
+@pytest.mark.parametrize("part", ["fast", "rows"])
+def test_blocks_do_not_change_the_views(
+    channels: int, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain = contrastive_chain(32, channels, **EVERYTHING)
+    images = pictures(60, channels, 40, 40)
+    torch.manual_seed(1)
+    whole = chain(images)
+    monkeypatch.setattr(f"ssl_registry.augment.{part}._BLOCK_BYTES", 11 * channels * 32 * 32 * 4)
+    torch.manual_seed(1)
+    torch.testing.assert_close(chain(images), whole, atol=1e-6, rtol=0)
+
+
+def test_the_order_that_views_are_made_in_does_not_change_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    chain = contrastive_chain(32, 3, **EVERYTHING)
+    assert isinstance(chain, FastChain)
+    jitter, images = chain.operations[0], pictures(60, 3, 40, 40)
+    ranks = jitter.rank(jitter.draw(60))
+    assert ranks is not None and len(ranks.unique()) > 3
+    torch.manual_seed(1)
+    by_rank = chain(images)
+    monkeypatch.setattr(jitter, "rank", lambda draws: None)
+    torch.manual_seed(1)
+    torch.testing.assert_close(chain(images), by_rank, atol=1e-6, rtol=0)
 
 
 def test_draws_are_those_of_the_seed_whatever_the_images_and_their_precision() -> None:
