@@ -35,6 +35,10 @@ class DataError(UserError):
     """The data are there but cannot be used: unreadable, inconsistent or too few."""
 
 
+class UnreadableError(DataError):
+    """A file of the data cannot be read, whatever asks for it."""
+
+
 class DeviceError(UserError):
     """The device that was asked for does not exist here."""
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from ssl_registry.study.plan import Plan
     from ssl_registry.study.rows import Line
 
+SOME_FAILED = 3
+"""Exit status of a study that is through but for runs that failed."""
+
 _OUT = "Folder of the study; default: studies/NAME."
 _STUDY = click.argument("study", metavar="FILE")
 
@@ -63,8 +66,8 @@ def run(
     """Do what is missing of a study: FILE, or the name of a shipped one.
 
     Each run has its folder; one that is done is not done again, and one that was cut off goes on
-    from its checkpoint. A run that fails is a line of the table with its error. Writes rows.csv and
-    the report.
+    from its checkpoint. A run that fails is a line of the table with its error, and the exit status
+    is then 3. Writes rows.csv and the report.
     """
     with interruptible():
         from ssl_registry.study.report import write_report
@@ -84,6 +87,8 @@ def run(
     click.echo(f"table:  {folder.rows} ({', '.join(f'{n} {word}' for word, n in found.items())})")
     for file in files:
         click.echo(f"report: {file}")
+    if found["failed"]:
+        click.get_current_context().exit(SOME_FAILED)
 
 
 @study.command(

@@ -17,7 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from ssl_registry.data.cache_processes import DecodingProcesses
 from ssl_registry.data.cache_rows import CacheSettings, Rows, decode_rows, new_rows, row_shapes
-from ssl_registry.errors import DataError
+from ssl_registry.errors import UnreadableError
 from ssl_registry.interfaces.dataset import Dataset, Sample
 
 WAITING_BYTES = 2**28
@@ -46,14 +46,15 @@ def read_rows(
     """The rows of all samples in order, a few at a time, each to be used before the next.
 
     Raises:
-        DataError: A sample cannot be used, and the dataset's config does not skip such; names
-            the file. Or a process that was reading was killed.
+        UnreadableError: A sample cannot be used, and the dataset's config does not skip such;
+            names the file.
+        DataError: A process that was reading was killed.
         PluginError: The dataset gives images or masks that are not as its contract says.
     """
     reader = _Reader(dataset, samples, settings)
     for rows in reader.read():
         if rows.reasons and not dataset.config.skip_unreadable:
-            raise DataError(
+            raise UnreadableError(
                 f"{next(iter(rows.reasons.values()))}\nMend or remove the file, or leave such "
                 f"images out with skip_unreadable = true for the dataset {dataset.config.name!r}."
             )

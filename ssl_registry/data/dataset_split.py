@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from ssl_registry.config.split import Part
 from ssl_registry.data.cluster_file import kept_clusters
-from ssl_registry.data.kept import kept
 from ssl_registry.data.splits import make_split
 from ssl_registry.interfaces.dataset import Dataset, Sample
+from ssl_registry.kept import kept
 
 
 def split_dataset(dataset: Dataset, samples: Sequence[Sample]) -> dict[str, Part]:
@@ -23,6 +23,6 @@ def split_dataset(dataset: Dataset, samples: Sequence[Sample]) -> dict[str, Part
     recipe = dataset.config.split
     clusters = None
     if recipe.group_by == "duplicates":
-        key = ("clusters", dataset.config.model_dump_json(exclude={"split", "weight"}))
-        clusters = kept(key, lambda: kept_clusters(dataset, samples))
+        key = dataset.config.model_dump_json(exclude={"split", "weight"})
+        clusters = kept("clusters", key, lambda: kept_clusters(dataset, samples))
     return make_split(samples, recipe, clusters)

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from ssl_registry.config.split import PARTS, Part
 from ssl_registry.data.choice import some
 from ssl_registry.data.duplicates import DuplicatePair, find_duplicates
-from ssl_registry.data.kept import kept
 from ssl_registry.data.similarity import Keep, Places
 from ssl_registry.data.splits import split_digest
 from ssl_registry.data.thumbnails import (
@@ -28,6 +27,7 @@ from ssl_registry.data.thumbnails import (
     thumbnails,
 )
 from ssl_registry.interfaces.dataset import Dataset, Image, Sample
+from ssl_registry.kept import kept
 from ssl_registry.progress import track
 
 if TYPE_CHECKING:
@@ -116,8 +116,8 @@ def find_leaks(data: LoadedData) -> LeakReport:
     closely. Images below 32 px show too little to be compared.
     """
     cache = data.cache
-    key = ("leaks", cache.fingerprint, split_digest(data.parts), cache.images.shape[-1])
-    return kept(key, lambda: _find_leaks(data))
+    key = (cache.fingerprint, split_digest(data.parts), cache.images.shape[-1])
+    return kept("leaks", key, lambda: _find_leaks(data))
 
 
 def _find_leaks(data: LoadedData) -> LeakReport:

@@ -15,10 +15,10 @@ from ssl_registry.config.split import PARTS, Part
 from ssl_registry.data.cache import CacheSettings, ImageCache, open_cache
 from ssl_registry.data.collection import no_collection
 from ssl_registry.data.dataset_split import split_dataset
-from ssl_registry.data.kept import kept
 from ssl_registry.data.splits import split_digest
 from ssl_registry.errors import DataError
 from ssl_registry.interfaces.dataset import Dataset, Sample
+from ssl_registry.kept import kept
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,8 @@ def load_data(config: DatasetConfig, *, size: int, channels: int, masks: bool) -
         DataError: They cannot be used; says which file and what to do.
     """
     return kept(
-        ("data", config.model_dump_json(), size, channels, masks),
+        "data",
+        (config.model_dump_json(), size, channels, masks),
         lambda: _load(config, size, channels, masks),
     )
 

@@ -14,8 +14,14 @@ from ssl_registry.config.finetune import FinetuneConfig
 from ssl_registry.config.load import validate
 from ssl_registry.config.presets import KEY
 from ssl_registry.config.pretrain import PretrainConfig
-from ssl_registry.data.kept import keep_data
-from ssl_registry.errors import DatasetNotFoundError, DeviceError, RunBusyError, UserError
+from ssl_registry.errors import (
+    DatasetNotFoundError,
+    DeviceError,
+    RunBusyError,
+    UnreadableError,
+    UserError,
+)
+from ssl_registry.kept import keep_loaded
 from ssl_registry.progress import say
 
 CALL = "ssl_registry.study.perform:perform"
@@ -65,7 +71,7 @@ def _carry_out(payload: Mapping[str, Any]) -> None:
     from ssl_registry.training.finetune import run_finetuning
     from ssl_registry.training.pretrain import run_pretraining
 
-    keep_data()
+    keep_loaded()
     config, folder = config_of(payload), Path(payload["folder"])
     if isinstance(config, PretrainConfig):
         run_pretraining(config, folder, resume=True)
@@ -106,9 +112,9 @@ def answer_of(error: Exception) -> dict[str, Any] | None:
 
 
 def _befalls_all(error: BaseException) -> bool:
-    """Whether other runs would fail alike: no room, no rights, no data, no device."""
+    """Whether other runs would fail alike: no room, no rights, no or broken data, no device."""
     return any(
-        isinstance(cause, (DatasetNotFoundError, DeviceError))
+        isinstance(cause, (DatasetNotFoundError, DeviceError, UnreadableError))
         or (isinstance(cause, OSError) and cause.errno in _OF_THE_MACHINE)
         or _FULL in str(cause)
         for cause in _causes(error)

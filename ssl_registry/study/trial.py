@@ -11,9 +11,9 @@ from typing import Any
 
 from ssl_registry.config.finetune import FinetuneConfig
 from ssl_registry.config.pretrain import PretrainConfig
-from ssl_registry.data.kept import keep_data
 from ssl_registry.errors import TrainingError
 from ssl_registry.files import read_json
+from ssl_registry.kept import keep_loaded
 from ssl_registry.study.perform import answer_of, config_of
 
 CALL = "ssl_registry.study.trial:trial"
@@ -53,7 +53,7 @@ def trial(payload: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
         `measured`, or what `perform` answers where it fails.
     """
-    keep_data()
+    keep_loaded()
     try:
         return {"measured": asdict(_measure(config_of(payload)))}
     except Exception as error:  # as in perform

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ssl_registry.config.run import Scope
 from ssl_registry.errors import WeightsError
+from ssl_registry.kept import kept
 from ssl_registry.nn.segmentation import SegmentationNetwork
 from ssl_registry.nn.trunk import Trunk
 from ssl_registry.weights.card import TENSORS, Card, read_card
@@ -101,7 +102,8 @@ def load_weights(
         WeightsError: Tensors are missing, unexpected or of another shape, or none fits; nothing
             is loaded then, and the message says what differs.
     """
-    weights = read_weights(folder)
+    card = read_card(folder)
+    weights = kept("weights", (folder, card.sha256), lambda: read_weights(folder), most=1)
     parts: list[tuple[str, nn.Module]] = [("backbone", module.backbone.exported())]
     if scope == "encoder_decoder":
         if weights.card.decoder is None or module.decoder is None:

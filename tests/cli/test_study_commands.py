@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ssl_registry.cli.runner import runner
+from ssl_registry.cli.study import SOME_FAILED
 from ssl_registry.evaluation.table import read_table
 
 
@@ -52,6 +53,18 @@ def test_status_and_report_of_it(done: tuple[Path, Result]) -> None:
     assert said[3].split() == ["fine-tunings", "3", "3", "0", "0"]
     result = invoke("report", "smoke", "--out", str(out))
     assert result.exit_code == 0 and "report.html" in result.stdout
+
+
+def test_runs_that_failed_are_told_by_the_exit_status(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_REGISTRY_CACHE", str(tmp_path / "image-cache"))
+    given = ["axes.seed=[3]", "axes.fraction=[0.001]", "without.method=['moco', 'simclr']"]
+    sets = [word for text in given for word in ("--set", text)]
+    result = invoke("run", "smoke", "--out", str(tmp_path / "smoke"), *sets, "--workers", "1")
+    assert result.exit_code == SOME_FAILED, result.output
+    assert "0 done, 1 failed, 0 missing" in result.stdout
+    assert "larger than the set" in (tmp_path / "smoke" / "report" / "report.md").read_text()
 
 
 def test_what_cannot_be_run() -> None:

@@ -64,6 +64,21 @@ def test_old_and_new_data_are_not_mixed(
     assert not list(folder.runs.glob("*/doubled"))
 
 
+def test_a_file_that_cannot_be_read_stops_it_and_no_run_is_given_up(
+    on_busi: Callable[..., Source], busi: Path, tmp_path: Path
+) -> None:
+    folder = StudyFolder(tmp_path / "study")
+    image = busi / "benign" / "benign (1).png"
+    before = image.read_bytes()
+    image.write_bytes(before[:200])
+    with pytest.raises(RunError, match=r"stopped at .*benign \(1\)\.png.*\nMend or remove"):
+        run_study(on_busi("axes.seed=[0]"), folder)
+    assert folder.failures() == {} and not list(folder.runs.glob("*/summary.json"))
+    image.write_bytes(before)
+    rows = run_study(on_busi("axes.seed=[0]"), folder, call=RECORDED)
+    assert {row["status"] for row in rows} == {"done"}
+
+
 def test_finished_runs_do_not_need_their_data(
     on_busi: Callable[..., Source], busi: Path, tmp_path: Path
 ) -> None:

@@ -187,6 +187,22 @@ def test_weights_of_another_network_are_refused_and_nothing_is_loaded(
     assert all(torch.equal(value, before[name]) for name, value in trunk.state_dict().items())
 
 
+def test_a_worker_reads_weights_once_and_training_does_not_touch_them(
+    encoder: Path, resnet_table: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ssl_registry.kept._kinds", {})
+    first, second = (trunk_of(pretraining(resnet_table)) for _ in range(2))
+    load_weights(first, encoder, "encoder")
+    with torch.no_grad():
+        for parameter in first.parameters():
+            parameter.mul_(2)
+    monkeypatch.setattr("ssl_registry.weights.read.load_file", None)  # it is not called again
+    load_weights(second, encoder, "encoder")
+    fresh = load_file(encoder / "model.safetensors")
+    for name, value in second.backbone.exported().state_dict().items():
+        assert torch.equal(value, fresh[name])
+
+
 def test_a_gray_network_takes_the_weights_of_a_colour_one(
     encoder: Path, resnet_table: dict[str, Any]
 ) -> None:
