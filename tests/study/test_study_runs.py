@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -56,6 +57,20 @@ def test_only_what_is_missing_is_done(
     assert len(grown) == 24
     after = stamps(folder)
     assert len(after) == 26 and before.items() <= after.items()
+
+
+def test_a_study_is_done_in_parts_on_two_machines(small: Any, tmp_path: Path) -> None:
+    here, there = StudyFolder(tmp_path / "here"), StudyFolder(tmp_path / "there")
+    run_study(small('without.method=["moco", "simclr"]'), there, call=f"{CALL}nothing")
+    for path in there.runs.iterdir():
+        (here.runs / path.name).mkdir(parents=True)
+        shutil.copy(path / "summary.json", here.runs / path.name)
+    rows = run_study(small(), here, call=f"{CALL}nothing")
+    assert {row["status"] for row in rows} == {"done"}
+    assert not list(here.runs.glob("*/doubled"))
+    assert {path.name for path in there.runs.iterdir()} == {
+        row["run"] for row in rows if row["method"] == "supervised"
+    }
 
 
 def test_failed_runs_are_rows_with_their_errors(small: Any, tmp_path: Path) -> None:
