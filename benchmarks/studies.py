@@ -1,10 +1,12 @@
 r"""Time what a study adds to its runs: real ones against a loop by hand, and many that do nothing.
 
     python benchmarks/studies.py --rounds 5 --runs 2000
+    python benchmarks/studies.py --rounds 2 --runs 2000 --longer 10
 
 By hand is one process that calls `pretrain` and `finetune` for each run of the study, one thread;
 the study has one worker with one thread. It also writes its report, which is timed by itself.
-The study is of the phantom, nine runs of 40 and 80 steps: with longer runs less is added.
+The study is of the phantom, nine runs of 40 and 80 steps, or of so many times as many: what a study
+adds is the same for short runs and long ones.
 """
 
 from __future__ import annotations
@@ -93,28 +95,34 @@ def _by_hand(source: Source, place: Path) -> float:
     return _timed([sys.executable, "-c", HAND, str(listed)])
 
 
-def _as_study(file: Path, place: Path) -> tuple[float, float]:
+def _lengthened(longer: int) -> list[str]:
+    """Overrides that give each run so many times its steps."""
+    return [f"pretrain.training.steps={40 * longer}", f"finetune.training.steps={80 * longer}"]
+
+
+def _as_study(file: Path, place: Path, longer: int) -> tuple[float, float]:
     """Seconds of the study, and of its report once more."""
     tool = [str(Path(sys.executable).with_name("ssl-registry")), "study"]
     given = [str(file), "--out", str(place / "study"), "--set", "executor.threads=1"]
+    given += [word for text in _lengthened(longer) for word in ("--set", text)]
     seconds = _timed([*tool, "run", *given, "--workers", "1"])
     return seconds, _timed([*tool, "report", str(file), "--out", str(place / "study")])
 
 
-def overhead(rounds: int) -> dict[str, Any]:
+def overhead(rounds: int, longer: int) -> dict[str, Any]:
     """The study and the loop in turn."""
     hand, study, report = [], [], []
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "overhead.toml"
         file.write_text(STUDY)
-        for _ in range(rounds + 1):
+        with tempfile.TemporaryDirectory() as place:  # it fills the cache of decoded images
+            _by_hand(read_study(str(file)), Path(place))
+        for _ in range(rounds):
             with tempfile.TemporaryDirectory() as place:
-                hand.append(_by_hand(read_study(str(file)), Path(place)))
-                seconds, again = _as_study(file, Path(place))
+                hand.append(_by_hand(read_study(str(file), _lengthened(longer)), Path(place)))
+                seconds, again = _as_study(file, Path(place), longer)
                 study.append(seconds)
                 report.append(again)
-    # The first turn filled the cache of decoded images.
-    hand, study, report = hand[1:], study[1:], report[1:]
     without = sorted((b - c) / a for a, b, c in zip(hand, study, report, strict=True))
     return {
         "hand": statistics.median(hand),
@@ -153,6 +161,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Time what a study adds to its runs.")
     parser.add_argument("--rounds", type=int, default=5, help="Turns of the study and the loop.")
     parser.add_argument("--runs", type=int, default=2000, help="Runs that do nothing.")
+    parser.add_argument("--longer", type=int, default=1, help="Times the steps of each run.")
     parser.add_argument("--json", type=Path, help="Where to keep the figures.")
     arguments = parser.parse_args()
     many = bookkeeping(arguments.runs)
@@ -162,7 +171,7 @@ def main() -> None:
     )
     found: dict[str, Any] = {"many": many}
     if arguments.rounds:
-        found["overhead"] = row = overhead(arguments.rounds)
+        found["overhead"] = row = overhead(arguments.rounds, arguments.longer)
         lowest, highest = row["range_without_report"]
         sys.stdout.write(
             f"nine runs by hand {row['hand']:.1f} s, as a study {row['study']:.1f} s with its "
