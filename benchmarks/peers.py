@@ -141,7 +141,8 @@ def main() -> None:
         "--colour", action="store_true", help="ours augments three channels, as the peers do"
     )
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--contenders", nargs="+", default=list(CONTENDERS), choices=CONTENDERS)
+    usual = [name for name in CONTENDERS if name not in ENVIRONMENTS]
+    parser.add_argument("--contenders", nargs="+", default=usual, choices=CONTENDERS)
     parser.add_argument("--json", type=Path, help="keep the figures here")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

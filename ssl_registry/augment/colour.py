@@ -92,16 +92,15 @@ class BatchJitter(BatchOperation):
             return images
         # First those that hue comes first for, and so on; last those that are not jittered.
         due = self._due(draws.host)
-        order = due.argsort(stable=True)
-        is_sorted = bool((due[1:] >= due[:-1]).all())
         # How many have had their hue by the end of each turn.
-        ends = due.bincount(minlength=turns).cumsum(0).tolist()
-        if is_sorted:
-            self._jitter(images, draws.here, ends[:turns])
+        ends = due.bincount(minlength=turns).cumsum(0)[:turns].tolist()
+        if (due[1:] >= due[:-1]).all():  # as a chain hands them over
+            self._jitter(images, draws.here, ends)
             return images
+        order = due.argsort(stable=True)
         there, back = draws.at(torch.stack([order, order.argsort()]))
         ordered = images.index_select(0, there)
-        self._jitter(ordered, draws.here.index_select(0, there), ends[:turns])
+        self._jitter(ordered, draws.here.index_select(0, there), ends)
         return torch.index_select(ordered, 0, back, out=images)
 
     def rank(self, draws: Tensor) -> Tensor | None:
