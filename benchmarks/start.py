@@ -2,8 +2,8 @@
 
     python benchmarks/start.py --data CIFAR --rounds 5
 
-A fresh process imports torch, timm and what the run needs, and then begins a pre-training of
-ResNet-18 at 32 px. Told is when its first step of 8 images is over; the first process fills the
+A fresh process imports torch, kornia, timm, pandas and the plugins, and then begins a pre-training
+of ResNet-18 at 32 px. Told is when its first step of 8 images is over; the first process fills the
 cache and is not counted. `--data` names a folder of images, of any number.
 """
 
@@ -21,6 +21,7 @@ from pathlib import Path
 START = """
 import sys, tempfile, time
 from pathlib import Path
+import kornia, pandas, timm, torch
 import ssl_registry
 import ssl_registry.augment, ssl_registry.training.pretrain
 import ssl_registry_image_folder.dataset, ssl_registry_simclr.method, ssl_registry_timm.resnet
