@@ -1,4 +1,4 @@
-"""Parts of a batch that are small enough for a processor's cache."""
+"""Parts of a batch that are handled one after the other."""
 
 from __future__ import annotations
 
@@ -7,17 +7,23 @@ from collections.abc import Iterator
 
 import torch
 
+_BLOCK_BYTES = 16 << 20
+"""What a block takes on the CPU, about."""
 
-def blocks(number: int, bytes_each: int, most_bytes: int, device: torch.device) -> Iterator[slice]:
+
+def blocks(number: int, bytes_each: int, device: torch.device) -> Iterator[slice]:
     """Slices of a batch, of the same length but for the last.
+
+    So what an operation has written is still in a large cache for the next one, and temporaries
+    do not grow with the batch. Smaller blocks fit the cores' own caches, but cost calls: a fifth
+    of the time on some processors (docs/benchmarks.md).
 
     Args:
         number: Items of the batch.
         bytes_each: Bytes of an item.
-        most_bytes: Bytes of a block, about; it has at least 8 items.
         device: On a GPU all is one block: there it is calls that cost, not memory.
     """
-    count = 1 if device.type != "cpu" else math.ceil(number * bytes_each / most_bytes)
+    count = 1 if device.type != "cpu" else math.ceil(number * bytes_each / _BLOCK_BYTES)
     length = max(8, math.ceil(number / max(1, count)))
     for start in range(0, number, length):
         yield slice(start, min(start + length, number))

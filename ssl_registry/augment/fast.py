@@ -15,9 +15,6 @@ from ssl_registry.augment.operation import BatchOperation, Draws
 from ssl_registry.augment.settings import ChainSettings, Operation, blur_kernel
 from ssl_registry.nn.transfer import sent
 
-_BLOCK_BYTES = 4 << 20
-"""Views of a block on the CPU: what an operation has written the next one finds in the cache."""
-
 
 class FastChain(nn.Module):
     """A crop with flip, and then operations in place, on float images `[N, C, H, W]` in [0, 1].
@@ -25,7 +22,7 @@ class FastChain(nn.Module):
     All draws are made first, on the CPU and in float32, and go to the device together, so that
     they are a function of the seed, of N and of the image's size alone, and no GPU is waited for.
     Views are made in the order that costs least (`BatchOperation.rank`) and given in that of the
-    images. On the CPU the work is done in blocks that fit its cache, on a GPU in one block.
+    images. On the CPU the work is done in blocks of some megabytes, on a GPU in one block.
 
     Args:
         crop: Crop, resize and flip.
@@ -51,7 +48,7 @@ class FastChain(nn.Module):
             draws = Draws(drawn, sent(drawn, images.device).to(images.dtype))
             images, places = images.contiguous(), sent(order, images.device)
             which = (places % number).int()
-            for block in blocks(len(out), out[0].nbytes, _BLOCK_BYTES, out.device):
+            for block in blocks(len(out), out[0].nbytes, out.device):
                 views = self._views(
                     images, which[block], draws.rows(block.start, block.stop), widths
                 )

@@ -11,9 +11,6 @@ from torch.nn import functional as F
 
 from ssl_registry.augment.blocks import blocks
 
-_BLOCK_BYTES = 2 << 20
-"""Mixed rows of a block on the CPU: those of two cores' own caches."""
-
 
 @dataclass(frozen=True)
 class Taps:
@@ -70,7 +67,7 @@ def mix_both(images: Tensor, down: Taps, across: Taps, which: Tensor | None = No
         which = torch.arange(number, dtype=torch.int32, device=images.device)
     row_bytes = channels * size * width * images.element_size()
     mixed = []
-    for block in blocks(number, row_bytes, _BLOCK_BYTES, images.device):
+    for block in blocks(number, row_bytes, images.device):
         rows = mix_rows(images, down.of(block), which[block])
         # All channels of an image have the same weights: below one another they are one tall image.
         tall = rows.view(len(rows), 1, channels * size, width)
