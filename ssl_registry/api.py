@@ -63,7 +63,7 @@ def finetune(
             docs/plugins.md. One that raises is reported and left out, and never stops the run.
 
     Returns:
-        The run's folder: `metrics.csv` holds a row per test image, `summary.json` the
+        The run's folder: `metrics.csv` holds rows per test image, `summary.json` the
         aggregates, `weights/` the network, `report.html` the report.
 
     Raises:

@@ -25,7 +25,7 @@ class RayExecutor(Executor):
     must be on a file system that all machines share.
 
     Raises:
-        ConfigError: Ray is not installed.
+        ConfigError: Ray is not installed, or no machine has room for a worker.
     """
 
     def __init__(self, config: RayConfig, logs: Path) -> None:
@@ -51,12 +51,22 @@ class RayExecutor(Executor):
         self._busy: dict[Any, tuple[Work, Any]] = {}
 
     def _room(self, config: RayConfig) -> int:
-        """How many workers fit into the cluster."""
-        resources: dict[str, float] = self._ray.cluster_resources()
-        room = resources.get("CPU", 1.0) // config.cpus
-        if config.gpus:
-            room = min(room, resources.get("GPU", 0.0) // config.gpus)
-        return max(1, int(room))
+        """How many workers fit into the machines of the cluster; one cannot span two."""
+        room = 0
+        for node in self._ray.nodes():
+            if node["Alive"]:
+                has: dict[str, float] = node["Resources"]
+                fit = has.get("CPU", 0.0) // config.cpus
+                if config.gpus:
+                    fit = min(fit, has.get("GPU", 0.0) // config.gpus)
+                room += int(fit)
+        if not room:
+            raise ConfigError(
+                f"no machine of the cluster has room for a worker of {config.cpus} cores and "
+                f"{config.gpus:g} GPUs; lower executor.cpus or executor.gpus, or set "
+                "executor.workers where machines join the cluster later"
+            )
+        return room
 
     @property
     def capacity(self) -> int:
@@ -73,6 +83,9 @@ class RayExecutor(Executor):
         if not self._busy:
             time.sleep(min(seconds, 0.1))
             return []
+        # An idle worker would keep its cores from one that waits for room.
+        while self._idle:
+            self._ray.kill(self._idle.pop())
         pending = list(self._busy)
         self._ray.wait(pending, num_returns=1, timeout=seconds)
         ready, _ = self._ray.wait(pending, num_returns=len(pending), timeout=0)

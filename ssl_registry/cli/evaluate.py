@@ -23,7 +23,7 @@ def evaluate(run: Path, device: str) -> None:
     """Evaluate a fine-tuned network on its test images.
 
     RUN is the folder of a fine-tuning run. Prints the aggregates; their names say how empty
-    masks are counted. metrics.csv in RUN has a row per image.
+    masks are counted. metrics.csv in RUN has a row per image, class and size.
     """
     from ssl_registry import api
 

@@ -86,7 +86,7 @@ def finetune(file: Path, overrides: tuple[str, ...], out: Path | None, resume: b
 
     Training starts from the pre-trained weights that the key `weights` names, or from random
     ones; the network is then evaluated on the test images. Prints the run folder; it holds the
-    resolved config, the log, the weights, metrics.csv (a row per image) and report.html.
+    resolved config, the log, the weights, metrics.csv (rows per image) and report.html.
     """
     with interruptible("--resume"):
         from ssl_registry import api

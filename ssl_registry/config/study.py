@@ -25,6 +25,19 @@ NAMED: Final = ("method", "pretraining_data", "architecture", "split")
 LISTED: Final = ("scope", "image_size", "fraction", "pretrain_seed", "seed")
 """Axes whose values are plain."""
 
+TAKEN: Final = frozenset(
+    {
+        *("study", "run", "pretraining", "status", "error", "attempts"),
+        *("steps", "pretraining_steps", "seconds", "pretraining_seconds"),
+        *("images", "detection_rate", "normal_false_positive_rate"),
+        *("runs", "failed", "missing", "note", "published", "methods", "policy"),
+        *("mean", "low", "high", "difference", "median", "p", "verdict"),
+    }
+)
+"""Columns of the tables of a study, which no axis may be called."""
+NONE: Final = "none"
+"""The value of an axis that does not apply: a run without pre-training has no pre-training set."""
+
 
 class VariantConfig(StrictModel):
     """What one value of an axis sets."""
@@ -90,14 +103,31 @@ class AxesConfig(StrictModel):
             if len(set(values)) < len(values):
                 raise ValueError(f"{name} names a value twice: {list(values)}")
         for name in self.other:
-            if name in (*NAMED, *LISTED, "run", "study") or not name.isidentifier():
+            if name in (*NAMED, *LISTED, *TAKEN) or not name.isidentifier():
                 raise ValueError(f"other: {name!r} is no name for a further axis; choose another")
         for name, variants in self.named().items():
+            if NONE in variants:
+                raise ValueError(
+                    f"{name}: a value cannot be called {NONE!r}, which means that the axis does "
+                    "not apply; choose another name"
+                )
             for value, variant in variants.items():
-                unknown = sorted(set(variant.only) - {*NAMED, *LISTED, *self.other})
-                if unknown:
-                    raise ValueError(f"{name}.{value}.only: there is no axis {unknown[0]!r}")
+                self._check_only(f"{name}.{value}.only", variant.only)
         return self
+
+    def _check_only(self, place: str, only: Mapping[str, tuple[AxisValue, ...]]) -> None:
+        for axis, values in only.items():
+            if axis not in {*NAMED, *LISTED, *self.other}:
+                raise ValueError(f"{place}: there is no axis {axis!r}")
+            known = self.values().get(axis, values)
+            unknown = [value for value in values if value not in known]
+            if unknown:
+                raise ValueError(f"{place}.{axis}: there is no value {unknown[0]!r}")
+
+    def values(self) -> dict[str, tuple[AxisValue, ...]]:
+        """The values of each axis that has any."""
+        named: dict[str, tuple[AxisValue, ...]] = {n: (*v,) for n, v in self.named().items()}
+        return named | {name: values for name in LISTED if (values := getattr(self, name))}
 
     def named(self) -> dict[str, Variants]:
         """The axes of named values that have any, in order."""

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from ssl_registry.config.study import NONE
 from ssl_registry.evaluation.bootstrap import Estimate
 from ssl_registry.report.colors import INK, line_color
 from ssl_registry.study.panels import Arm, Panel, column_title
-from ssl_registry.study.plan import NONE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

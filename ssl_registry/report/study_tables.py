@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ssl_registry.config.study import NONE
 from ssl_registry.report.numbers import DASH, mean_sd
 from ssl_registry.study.cells import POLICIES, Cell
 from ssl_registry.study.panels import ACROSS, column_title
-from ssl_registry.study.plan import NONE
 from ssl_registry.study.rows import as_csv
 
 

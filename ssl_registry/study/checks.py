@@ -15,7 +15,7 @@ from ssl_registry.errors import DatasetNotFoundError, RunError
 from ssl_registry.files import read_json
 from ssl_registry.study.folder import StudyFolder
 from ssl_registry.study.plan import Plan, PlannedRun
-from ssl_registry.weights.card import CARD
+from ssl_registry.weights.card import CARD, read_card
 
 Facts = tuple[str, str]
 """Fingerprint of a dataset's pixels, and digest of its split."""
@@ -31,6 +31,7 @@ def check_study(plan: Plan, folder: StudyFolder) -> None:
     done = {run.id for run in plan.runs.values() if folder.done(run.id)}
     _check_data(plan, done)
     _check_weights(plan, folder, done)
+    _check_begun(plan, folder, done)
     _check_finished(plan, folder, done)
 
 
@@ -54,6 +55,19 @@ def _check_weights(plan: Plan, folder: StudyFolder, done: set[str]) -> None:
             raise RunError(
                 f"{run.title} has finished, but its weights are gone from {path}; remove that "
                 "folder, and the pre-training is done again"
+            )
+
+
+def _check_begun(plan: Plan, folder: StudyFolder, done: set[str]) -> None:
+    """What was begun and not finished started from the weights that its pre-training has now."""
+    for run in plan.runs.values():
+        record, card = folder.run(run.id) / "config.json", folder.run(run.needs) / "weights" / CARD
+        if run.id in done or run.needs not in done or not (record.is_file() and card.is_file()):
+            continue
+        if read_json(record)["initial_weights"] != read_card(card.parent).sha256:
+            raise RunError(
+                f"{run.title} was begun from other weights than its pre-training has now, which "
+                f"was done again meanwhile; remove the folder {record.parent}, and it is begun anew"
             )
 
 

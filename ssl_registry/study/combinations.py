@@ -6,10 +6,9 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ssl_registry.config.study import LISTED, AxisValue, StudyConfig, VariantConfig
+from ssl_registry.config.study import LISTED, NONE, AxisValue, StudyConfig, VariantConfig
 from ssl_registry.errors import ConfigError
 from ssl_registry.registry import suggest
-from ssl_registry.study.plan import NONE
 
 _OF_PRETRAINING = ("scope", "pretrain_seed")
 """Plain axes that mean nothing to a run without pre-training."""
@@ -39,16 +38,12 @@ class Combination:
         return given[0] if given else None
 
 
-def combinations(config: StudyConfig, origin: str) -> Iterator[Combination]:
+def combinations(config: StudyConfig) -> Iterator[Combination]:
     """All combinations of the axes of a study, seeds changing fastest.
 
     Values of axes that only concern pre-training are `NONE` where there is none.
-
-    Raises:
-        ConfigError: `without` names an axis or a value that there is not.
     """
     named, listed = config.axes.named(), _listed(config)
-    _check_without(config, {**{name: list(v) for name, v in named.items()}, **listed}, origin)
     idle = {
         *(name for name, variants in named.items() if not _matters(variants.values())),
         *_OF_PRETRAINING,
@@ -107,13 +102,25 @@ def _wanted(
     )
 
 
-def _check_without(
-    config: StudyConfig, axes: Mapping[str, Sequence[AxisValue]], origin: str
-) -> None:
-    """Nothing may be left out that is not there, unless other parts of the study have it."""
-    for axis in config.without:
-        if axis not in axes:
-            known = [*axes]
-            raise ConfigError(
-                f"{origin}: without.{axis}: there is no such axis{suggest(axis, known)}"
-            )
+def check_without(parts: Mapping[str, StudyConfig], origin: str) -> None:
+    """Nothing may be left out that is in no part of a study.
+
+    Raises:
+        ConfigError: `without` names an axis or a value that there is not; says what there is.
+    """
+    axes: dict[str, list[AxisValue]] = {}
+    for config in parts.values():
+        for axis, values in config.axes.values().items():
+            axes.setdefault(axis, []).extend(values)
+    for config in parts.values():
+        for axis, values in config.without.items():
+            if axis not in axes:
+                text = f"without.{axis}: there is no such axis{suggest(axis, [*axes])}"
+                raise ConfigError(f"{origin}: {text}")
+            for value in values:
+                if value not in (NONE, *axes[axis]):
+                    known = list(dict.fromkeys(str(one) for one in axes[axis]))
+                    raise ConfigError(
+                        f"{origin}: without.{axis}: there is no value {value!r}"
+                        f"{suggest(str(value), known)}; there is {', '.join(known)}"
+                    )

@@ -26,6 +26,7 @@ class Estimate:
         missing: How many they are, by kind.
         seconds: Their time, by kind, one after the other.
         workers: How many run at the same time.
+        longest: Seconds of the longest pre-training with its longest fine-tuning.
         bytes: What they will keep on the disk.
         free: Room on the disk.
     """
@@ -33,14 +34,15 @@ class Estimate:
     missing: Mapping[str, int]
     seconds: Mapping[str, float]
     workers: int
+    longest: float
     bytes: int
     free: int
 
     @property
     def elapsed(self) -> float:
-        """Seconds until all is done, workers always busy."""
+        """Seconds until all is done, workers always busy, but for what waits."""
         workers = max(1, min(self.workers, sum(self.missing.values())))
-        return sum(self.seconds.values()) / workers
+        return max(self.longest, sum(self.seconds.values()) / workers)
 
 
 def estimate(
@@ -64,18 +66,21 @@ def estimate(
     for run in missing:
         alike[speed_key(run)].append(run)
     counts, seconds = {"pretrain": 0, "finetune": 0}, {"pretrain": 0.0, "finetune": 0.0}
+    of_run: dict[str, float] = {}
     size = held = 0
     for runs in alike.values():
         measured = _measure(_typical(runs), folder, executor)
         for run in runs:
             known = clock.seconds(run) if clock.knows(run) else None
             counts[run.kind] += 1
-            seconds[run.kind] += seconds_of(run, measured) if known is None else known
+            of_run[run.id] = seconds_of(run, measured) if known is None else known
+            seconds[run.kind] += of_run[run.id]
             size += bytes_of(run, measured, checkpoints=keep_checkpoints)
         held = max(held, measured.checkpoint + measured.weights)
     # While they run they hold a checkpoint; the new one is written before the old is removed.
     size += 2 * held * min(executor.capacity, len(missing))
-    return Estimate(counts, seconds, executor.capacity, size, folder.free_bytes())
+    longest = max((of_run[run.id] + of_run.get(run.needs, 0.0) for run in missing), default=0.0)
+    return Estimate(counts, seconds, executor.capacity, longest, size, folder.free_bytes())
 
 
 def _typical(runs: Sequence[PlannedRun]) -> PlannedRun:

@@ -11,11 +11,11 @@ from ssl_registry import registry
 from ssl_registry.config.finetune import FinetuneConfig
 from ssl_registry.config.pretrain import PretrainConfig
 from ssl_registry.config.run import RunConfig
-from ssl_registry.config.study import AxisValue, StudyConfig, VariantConfig
+from ssl_registry.config.study import NONE, AxisValue, StudyConfig, VariantConfig
 from ssl_registry.errors import ConfigError
 from ssl_registry.provenance import components_used, resolved, run_id
-from ssl_registry.study.combinations import Combination, combinations, left_out
-from ssl_registry.study.plan import NONE, Plan, PlannedRun, Row
+from ssl_registry.study.combinations import Combination, check_without, combinations, left_out
+from ssl_registry.study.plan import Plan, PlannedRun, Row
 from ssl_registry.study.settings import check_tables, finetuning_of, pretraining_of
 from ssl_registry.study.source import Source
 
@@ -29,6 +29,7 @@ def plan_study(source: Source) -> Plan:
     Raises:
         ConfigError: The study has mistakes, or asks for nothing.
     """
+    check_without(source.parts, f"study {source.name!r}")
     expander = _Expander()
     for name, config in source.parts.items():
         expander.add(name, config)
@@ -65,7 +66,7 @@ class _Expander:
         layers += (v for axis in config.axes.named().values() for v in axis.values())
         for name in dict.fromkeys(name for layer in layers for name in layer.data):
             registry.find("dataset", name)
-        for combination in combinations(config, part):
+        for combination in combinations(config):
             self._add(part, config, combination)
 
     def _add(self, part: str, study: StudyConfig, combination: Combination) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import math
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -11,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl_registry.errors import DataError
-from ssl_registry.evaluation.statistics import mean
 from ssl_registry.evaluation.two_level_bootstrap import RunScores
 from ssl_registry.study.cells import POLICIES, Cell
 from ssl_registry.study.folder import StudyFolder
@@ -21,6 +22,8 @@ TABLE: Final = "metrics.csv"
 
 OfImages = dict[str, float]
 """Dice by the id of an image."""
+_OfClasses = dict[str, dict[str, float]]
+"""Dice by the id of an image and the name of a class."""
 
 
 class CellDice:
@@ -54,7 +57,8 @@ def _matrix(of_runs: list[OfImages]) -> NDArray[np.float64]:
 def of_run(path: Path) -> dict[str, OfImages] | None:
     """By policy, the Dice of each image of a per-image table; None if there is no such file.
 
-    With several classes an image's Dice is the mean over the classes for which it is defined.
+    With several classes an image's Dice is a sum over its classes, each weighted so that the mean
+    over images is the aggregate's: the mean over classes of each class's mean over its images.
     A study has thousands of such files, so only what is needed of them is read.
 
     Raises:
@@ -62,7 +66,7 @@ def of_run(path: Path) -> dict[str, OfImages] | None:
     """
     if not path.is_file():
         return None
-    found: dict[str, dict[str, list[float]]] = {policy: {} for policy in POLICIES}
+    found: dict[str, _OfClasses] = {policy: {} for policy in POLICIES}
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             for row in csv.DictReader(stream):
@@ -70,16 +74,23 @@ def of_run(path: Path) -> dict[str, OfImages] | None:
                     _note(row, found)
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"{path} cannot be read as a table of metrics: {error}") from error
+    return {policy: _weighted(of_policy) for policy, of_policy in found.items()}
+
+
+def _weighted(found: _OfClasses) -> OfImages:
+    """One value for each image, whose mean over images is the mean over classes of their means."""
+    counts = Counter(name for of_image in found.values() for name in of_image)
+    share = {name: len(found) / (len(counts) * count) for name, count in counts.items()}
     return {
-        policy: {name: mean(values) for name, values in sorted(of_policy.items())}
-        for policy, of_policy in found.items()
+        image: math.fsum(share[name] * dice for name, dice in of_image.items())
+        for image, of_image in sorted(found.items())
     }
 
 
-def _note(row: Mapping[str, str], found: Mapping[str, dict[str, list[float]]]) -> None:
+def _note(row: Mapping[str, str], found: Mapping[str, _OfClasses]) -> None:
     """Add a line of the table to the values of its image."""
     lesion, nothing = row["empty_truth"] == "False", row["empty_prediction"] == "True"
     if lesion:
-        found[LESIONS].setdefault(row["id"], []).append(float(row["dice"]))
+        found[LESIONS].setdefault(row["id"], {})[row["class"]] = float(row["dice"])
     dice = 1.0 if nothing and not lesion else float(row["dice"])
-    found[ALL_IMAGES].setdefault(row["id"], []).append(dice)
+    found[ALL_IMAGES].setdefault(row["id"], {})[row["class"]] = dice

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ssl_registry.config.study import NONE
 from ssl_registry.evaluation.statistics import mean
 from ssl_registry.study.panels import ACROSS, Arm, Panel
-from ssl_registry.study.plan import NONE
 from ssl_registry.study.published import Figure, Published
 
 METHOD: Final = "method"

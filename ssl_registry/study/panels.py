@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ssl_registry.config.study import NONE
 from ssl_registry.study.cells import SEEDS, Cell
-from ssl_registry.study.plan import NONE, Plan, PlannedRun
+from ssl_registry.study.plan import Plan, PlannedRun
 
 ACROSS: Final = "fraction"
 """The axis whose values are the columns of a panel."""
@@ -138,4 +139,4 @@ def _word(axis: str, value: object) -> str:
 
 def column_title(value: object) -> str:
     """A fraction as `25 %`; `result` for a study without fractions."""
-    return f"{100 * float(str(value)):g} %" if value is not None else "result"
+    return "result" if value in (None, "") else f"{100 * float(str(value)):g} %"

@@ -108,7 +108,8 @@ def answer_of(error: Exception) -> dict[str, Any] | None:
         text = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
         return {"status": STOP, "error": text}
     # The same config and data give the same mistake; anything else may have been chance.
-    return {"status": FAILED, "error": str(error)} if isinstance(error, UserError) else None
+    mistake = isinstance(error, UserError) and not any(map(_may_pass, _causes(error)))
+    return {"status": FAILED, "error": str(error)} if mistake else None
 
 
 def _befalls_all(error: BaseException) -> bool:
@@ -119,6 +120,12 @@ def _befalls_all(error: BaseException) -> bool:
         or _FULL in str(cause)
         for cause in _causes(error)
     )
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Whether it is a fault of a file system that another attempt may not meet, as on a network."""
+    of_the_config = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError)
+    return isinstance(error, OSError) and not isinstance(error, of_the_config)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

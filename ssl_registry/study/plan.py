@@ -9,9 +9,6 @@ from typing import Any, Literal
 
 from ssl_registry.errors import RunError
 
-NONE = "none"
-"""The value of an axis that does not apply: a run without pre-training has no pre-training set."""
-
 
 @dataclass(frozen=True)
 class PlannedRun:

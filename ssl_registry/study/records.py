@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ssl_registry.config.study import NONE
 from ssl_registry.files import read_json
 from ssl_registry.study.cells import SEEDS
 from ssl_registry.study.folder import StudyFolder
 from ssl_registry.study.panels import column_title
-from ssl_registry.study.plan import NONE, Plan, PlannedRun
+from ssl_registry.study.plan import Plan, PlannedRun
 from ssl_registry.study.rows import DONE, Line
 from ssl_registry.training.run import Run
 from ssl_registry.training.run_folder import RunFolder
@@ -70,11 +71,23 @@ def records(plan: Plan, folder: StudyFolder) -> list[Record]:
 
 
 def warnings_of(found: Sequence[Record]) -> dict[str, list[str]]:
-    """What runs warned of, each text once, with the titles of the runs."""
+    """What runs warned of, each text once, with the titles of the runs.
+
+    And what no run can know: that a pre-training was done again between the fine-tunings from it.
+    """
     titles: dict[str, list[str]] = {}
+    starts: dict[str, dict[str, list[str]]] = {}
     for record in found:
         for text in record.warnings:
             titles.setdefault(text, []).append(record.run.title)
+        start = record.config.get("initial_weights", "")
+        if record.run.needs and start:
+            starts.setdefault(record.run.needs, {}).setdefault(start, []).append(record.run.title)
+    for by_weights in starts.values():
+        for number, runs in enumerate(by_weights.values(), 1):
+            if len(by_weights) > 1:
+                text = f"the pre-training was done again: weights {number} of {len(by_weights)}"
+                titles.setdefault(text, []).extend(runs)
     return titles
 
 

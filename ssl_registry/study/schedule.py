@@ -144,8 +144,10 @@ class Scheduler:
             self._folder.forget_failure(run.id)
         seconds = float(result.get("seconds", 0.0))
         if seconds:
-            steps = (self._folder.summary(run.id) or {}).get("steps", 0)
-            self._clock.learn(run, seconds, steps)
+            summary = self._folder.summary(run.id) or {}
+            # Of a run that was gone on with, those are seconds of its last part alone.
+            whole = max(seconds, summary.get("wall_seconds", 0.0))
+            self._clock.learn(run, whole, summary.get("steps", 0))
         self._progress.ended(run, "", seconds=seconds)
         self._ready.extend(self._waiting.pop(run.id, ()))
 

@@ -13,7 +13,7 @@ from ssl_registry.config.presets import Merged
 from ssl_registry.config.study import StudyConfig
 from ssl_registry.errors import ConfigError
 
-_OVER_ALL = ("pretrain", "finetune", "data", "axes", "without", "published")
+_OVER_ALL = ("pretrain", "finetune", "data", "axes", "without", "published", "keep_weights")
 """What a study that includes others lays over each of them."""
 
 
@@ -23,7 +23,7 @@ class Source:
 
     Attributes:
         name: What its folder is called by default.
-        text: Its file.
+        text: Its file, and the overrides as comments below it.
         config: What the file says, with the overrides.
         parts: By name, the studies it is made of; itself, unless it includes others.
     """
@@ -60,7 +60,15 @@ def read_study(given: str, overrides: Sequence[str] = ()) -> Source:
     config = validate(StudyConfig, table, origin)
     name = name_of(given)
     parts = _parts(name, table, config, origin, (name,))
-    return Source(name, text, config, parts)
+    return Source(name, _with_comments(text, overrides), config, parts)
+
+
+def _with_comments(text: str, overrides: Sequence[str]) -> str:
+    """A study's file with what was laid over it, so that it can be repeated."""
+    if not overrides:
+        return text
+    lines = [f"# --set {' '.join(override.split())}" for override in overrides]
+    return "\n".join((text.rstrip("\n"), "", "# Laid over this file:", *lines, ""))
 
 
 def _read(given: str) -> tuple[str, dict[str, Any], str]:
@@ -89,5 +97,12 @@ def _parts(
         merged.lay(over)
         where = f"{inner_origin}, included by {origin}"
         inner = validate(StudyConfig, merged.table, where)
-        parts |= _parts(inner_name, merged.table, inner, where, (*upon, inner_name))
+        found = _parts(inner_name, merged.table, inner, where, (*upon, inner_name))
+        for name in found.keys() & parts.keys():
+            if found[name] != parts[name]:
+                raise ConfigError(
+                    f"{origin}: include brings two studies called {name!r}; rename a file, since "
+                    "the table tells studies apart by their names"
+                )
+        parts |= found
     return parts

@@ -93,14 +93,15 @@ class Clock:
         return _mean(same) if same else None
 
     def left(self, runs: Iterable[PlannedRun], workers: int) -> float | None:
-        """Seconds until `runs` are done by so many workers; None if nothing is known yet."""
+        """Seconds until `runs` are done by so many workers.
+
+        None as long as nothing is known of some: a pre-training tells nothing of a fine-tuning.
+        """
         each = [self.seconds(run) for run in runs]
         known = [seconds for seconds in each if seconds is not None]
-        if each and not known:
+        if len(known) < len(each):
             return None
-        # What is not known at all is taken to be as the rest.
-        whole = sum(known) * len(each) / max(1, len(known))
-        return whole / max(1, min(workers, len(each)))
+        return sum(known) / max(1, min(workers, len(each)))
 
 
 def _mean(values: list[float]) -> float:

@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from ssl_registry.cli.runner import runner
 from ssl_registry.config.finetune import FinetuneConfig
 from ssl_registry.config.load import validate
+from ssl_registry.config.study import TAKEN
 from ssl_registry.evaluation.table import read_table
 from ssl_registry.provenance import resolved
 from ssl_registry.report.study_report import headlines, warnings
@@ -56,6 +57,7 @@ pretrain.data = [{ name = "phantom" }]
 pretrain.backbone = { name = "unet_encoder", widths = [4, 8] }
 finetune.backbone = { name = "unet_encoder", widths = [4, 8] }
 """
+PARTS = ("shares", "whole")
 COLLAPSE = "The outputs have collapsed: their spread is 0.01."
 
 
@@ -203,6 +205,44 @@ def test_half_a_study_says_what_is_missing(folder: StudyFolder, files: dict[str,
     for name in re.findall(r"\]\((.+\.png)\)", text):
         assert files[name].read_bytes().startswith(b"\x89PNG")
     assert sum(name.startswith("curves-") for name in files) == 2
+
+
+def test_no_axis_can_be_called_as_a_column(files: dict[str, Path]) -> None:
+    axes = {"method", "pretraining_data", "architecture", "image_size", "fraction", "seed"}
+    tables = ("cells.csv", "comparisons.csv", "means.csv")
+    names = {name for table in tables for name in read_csv(files[table])[0]}
+    names |= set(read_csv(files["cells.csv"].parents[1] / "rows.csv")[0])
+    plain = {name for name in names if name.isidentifier()}
+    assert len(plain) > 20 and plain - axes <= TAKEN
+
+
+def test_parts_that_have_not_the_same_axes(tmp_path: Path) -> None:
+    (tmp_path / "shares.toml").write_text(STUDY)
+    (tmp_path / "whole.toml").write_text(STUDY.replace("fraction = [1.0, 0.1]\n", ""))
+    names = [str(tmp_path / name) for name in ("shares.toml", "whole.toml")]
+    (tmp_path / "both.toml").write_text(f"title = 'Both'\ninclude = {names}\n")
+    folder = made_up(tmp_path / "both", str(tmp_path / "both.toml"), lambda run: 0.7)
+    files = {file.name: file for file in write_report(folder)}
+    lines = read_csv(files["cells.csv"])
+    of_part = {name: {x["fraction"] for x in lines if x["study"] == name} for name in PARTS}
+    assert of_part == {"shares": {"1.0", "0.1"}, "whole": {""}}
+    assert "| result |" in files["report.md"].read_text()
+
+
+def test_a_pretraining_that_was_done_again_is_told(tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text(STUDY)
+    folder = made_up(tmp_path / "s", str(tmp_path / "s.toml"), lambda run: 0.7)
+    plan = folder.plan()
+    needs = next(run.needs for run in plan.runs.values() if run.needs)
+    for run in plan.runs.values():
+        file = folder.run(run.id) / "config.json"
+        digest = "1" * 64 if run.needs != needs or run.config["seed"] else "2" * 64
+        start = digest if run.needs else ""
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"initial_weights": start}))
+    told = [text for text in warnings(study_report(study_results(folder))) if "again" in text]
+    assert len(told) == 2
+    assert any("weights 1 of 2 (2 runs" in text for text in told)  # seed 0 of two shares
+    assert any("weights 2 of 2 (4 runs" in text for text in told)
 
 
 def test_a_study_that_has_only_begun(tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ import pytest
 
 from ssl_registry.config.finetune import FinetuneConfig
 from ssl_registry.config.pretrain import PretrainConfig
+from ssl_registry.config.study import NONE
 from ssl_registry.errors import ComponentNotFoundError, ConfigError, RunError
 from ssl_registry.registry import Found, components
 from ssl_registry.study.expand import plan_study
-from ssl_registry.study.plan import NONE, Plan
+from ssl_registry.study.plan import Plan
 from ssl_registry.study.source import read_study
 
 
@@ -131,7 +132,13 @@ def test_an_arm_from_given_weights(small: Any, tmp_path: Path, finetuned: Path) 
         ("axes.method.moco.pretrain.method.name=mocco", "did you mean 'moco'"),
         ("finetune.seed=3", r"finetune\.seed is decided by the axes"),
         ("axes.method.moco.only.size=[32]", "there is no axis 'size'"),
+        ("axes.method.moco.only.fraction=[0.25]", r"only\.fraction: there is no value 0\.25"),
+        ("axes.method.none.pretraining=false", "a value cannot be called 'none'"),
+        ("axes.other.steps.short.pretrain.training.steps=3", "'steps' is no name for a further"),
+        ("axes.other.mean.a.pretrain.training.steps=3", "'mean' is no name for a further axis"),
         ("without.sead=[0]", "there is no such axis"),
+        ('without.method=["mocco"]', r"no value 'mocco' \(did you mean 'moco'\?\); there is sup"),
+        ("without.fraction=[0.25]", r"there is no value 0\.25.*there is 1\.0, 0\.5"),
         ("without.seed=[0, 1, 2]", "has no run"),
         ("finetune.backbone=resnet18", "is not the one that is pre-trained"),
         ("finetune.normalization.mean=[0.5]", "normalization"),
@@ -155,9 +162,33 @@ def test_a_study_of_studies(small: Any, study_file: Path, tmp_path: Path) -> Non
     assert [row.study for row in plan.rows] == ["small"] * 6 + ["other"] * 6
     assert {row.axes["seed"] for row in plan.rows} == {5}
     assert {row.axes["image_size"] for row in plan.rows} == {32, 48}
+    assert sum(run.keep_weights for run in plan.runs.values()) == len(plan.runs)
+    every = both.replace("[5]", "[5, 6]")
+    kept = plan_of(tmp_path / "both.toml", every, 'keep_weights="none"')
+    assert {run.kind for run in kept.runs.values() if run.keep_weights} == {"pretrain"}
+    (tmp_path / "site").mkdir()
+    same = tmp_path / "site" / "small.toml"
+    same.write_text(other.read_text())
+    with pytest.raises(ConfigError, match="two studies called 'small'"):
+        plan_of(tmp_path / "both.toml", both.replace(str(other), str(same)))
+    # What is in one part only may be left out of all.
+    fewer = plan_of(tmp_path / "both.toml", both, "without.image_size=[48]")
+    assert [row.study for row in fewer.rows] == ["small"] * 6
     (tmp_path / "round.toml").write_text(f"title='r'\ninclude=['{tmp_path / 'round.toml'}']\n")
     with pytest.raises(ConfigError, match="include goes round"):
         read_study(str(tmp_path / "round.toml"))
+
+
+def test_a_study_is_kept_with_what_was_laid_over_it(small: Any, study_file: Path) -> None:
+    assert small().text == study_file.read_text()
+    text = small("axes.seed=[0,\n1]", "title=other").text
+    assert text.startswith(study_file.read_text())
+    assert text.endswith(
+        "\n\n# Laid over this file:\n# --set axes.seed=[0, 1]\n# --set title=other\n"
+    )
+    before = plan_study(small("axes.seed=[0, 1]")).rows
+    study_file.write_text(text)
+    assert plan_study(small("axes.seed=[0, 1]")).rows == before
 
 
 def test_a_run_in_two_places_keeps_its_weights_if_either_wants_them(

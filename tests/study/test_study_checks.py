@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from ssl_registry.errors import RunError
 from ssl_registry.study.folder import StudyFolder
 from ssl_registry.study.run import run_study
 from ssl_registry.study.source import Source
+from ssl_registry.weights.card import read_card
 
 pytestmark = pytest.mark.usefixtures("calls")
 
@@ -101,6 +103,27 @@ def test_weights_that_somebody_removed_are_told(
         run_study(on_busi("axes.seed=[0, 1]"), folder, call=RECORDED)
     shutil.rmtree(path)
     rows = run_study(on_busi("axes.seed=[0, 1]"), folder, call=RECORDED)
+    assert {row["status"] for row in rows} == {"done"}
+
+
+def test_what_was_begun_from_other_weights_is_told(
+    on_busi: Callable[..., Source], finetuned: Path, tmp_path: Path
+) -> None:
+    folder = StudyFolder(tmp_path / "study")
+    (row, *_) = (
+        r for r in run_study(on_busi("axes.seed=[0]"), folder, call=RECORDED) if r["pretraining"]
+    )
+    weights = folder.run(row["pretraining"]) / "weights"
+    shutil.copytree(finetuned / "weights", weights, dirs_exist_ok=True)
+    begun = folder.run(row["run"])
+    (begun / "summary.json").unlink()
+    record = json.loads((begun / "config.json").read_text())
+    (begun / "config.json").write_text(json.dumps(record | {"initial_weights": "0" * 64}))
+    with pytest.raises(RunError, match=rf"begun from other weights .* remove the folder {begun},"):
+        run_study(on_busi("axes.seed=[0]"), folder, call=RECORDED)
+    same = {"initial_weights": read_card(weights).sha256}
+    (begun / "config.json").write_text(json.dumps(record | same))
+    rows = run_study(on_busi("axes.seed=[0]"), folder, call=RECORDED)
     assert {row["status"] for row in rows} == {"done"}
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from ssl_registry.config.study import NONE, TAKEN
 from ssl_registry.report.study_tables import cells_csv, tables_markdown
 from ssl_registry.study.cells import cells
-from ssl_registry.study.plan import NONE
 from ssl_registry.study.published import AXES, Published, read_figures
 from ssl_registry.study.rows import as_csv, columns
 
@@ -124,6 +124,13 @@ def test_doubtful_figures_are_marked() -> None:
     text = tables_markdown(cells(NAMES, lines, Published(SETTINGS)), {})
     assert "[0.693 ± 0.038*] -0.093" in text
     assert "Printed 0.693; Table A.8 and the trend of the row fit 0.638." in text
+
+
+def test_no_axis_can_be_called_as_a_column() -> None:
+    rows = csv.DictReader(io.StringIO(cells_csv(cells(NAMES, LINES, Published(SETTINGS)))))
+    names = {name for name in rows.fieldnames or () if name.isidentifier()}
+    assert {"runs", "note", "steps"} <= names
+    assert names - set(NAMES) <= TAKEN
 
 
 def test_columns_begin_with_who_and_end_with_times() -> None:

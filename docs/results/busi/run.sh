@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # All runs of docs/results.md on BUSI, one after the other; a run that is done is not repeated.
-# From the repository's root:  bash docs/results/busi/run.sh ../shared/data/busi runs/busi
+# From the repository's root:  bash docs/results/busi/run.sh DATA/busi runs/busi
 set -euo pipefail
 # One thread a run: the thread count changes the last bits.
 export OMP_NUM_THREADS=1

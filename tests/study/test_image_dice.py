@@ -1,0 +1,49 @@
+"""Dice image by image as it is resampled: its mean is the figure that the tables print."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ssl_registry.evaluation.aggregate import aggregate
+from ssl_registry.evaluation.table import EvaluatedImage, metrics_table, write_table
+from ssl_registry.study.cells import POLICIES
+from ssl_registry.study.image_dice import of_run
+
+
+def images_of(classes: int) -> list[EvaluatedImage]:
+    """Ten images; the first class is on nine of them, the second on one in four."""
+    generator = np.random.default_rng(3)
+    found = []
+    for place in range(10):
+        truth = np.zeros((classes, 12, 12), np.uint8)
+        if place:
+            truth[0, 1:6, 2:9] = 1
+        if classes > 1 and place % 4 == 0:
+            truth[1, 7:11, 2:9] = 1
+        drawn = (generator.uniform(size=truth.shape) < 0.3 + 0.05 * place) & (truth == 1)
+        found.append(EvaluatedImage(f"{place}", "lesion", drawn.astype(np.float32), truth))
+    return found
+
+
+@pytest.mark.parametrize("classes", [("lesion",), ("lesion", "cyst")])
+def test_the_mean_over_images_is_the_aggregate(classes: tuple[str, ...], tmp_path: Path) -> None:
+    table = metrics_table(images_of(len(classes)), classes, 0.5, exclusive=False)
+    write_table(table, tmp_path / "metrics.csv")
+    found, figures = of_run(tmp_path / "metrics.csv"), aggregate(table, None)
+    assert found is not None
+    for policy in POLICIES:
+        assert np.mean(list(found[policy].values())) == pytest.approx(figures[policy], abs=1e-12)
+
+
+def test_with_one_class_an_image_has_its_own_dice(tmp_path: Path) -> None:
+    table = metrics_table(images_of(1), ["lesion"], 0.5, exclusive=False)
+    write_table(table, tmp_path / "metrics.csv")
+    found = of_run(tmp_path / "metrics.csv")
+    with (tmp_path / "metrics.csv").open(newline="") as stream:
+        rows = [row for row in csv.DictReader(stream) if row["empty_truth"] == "False"]
+    assert found is not None
+    assert found["dice/lesion"] == {row["id"]: float(row["dice"]) for row in rows}
