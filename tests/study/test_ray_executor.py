@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ssl_registry import Executor, Outcome, Work, create
+from ssl_registry import ConfigError, Executor, Outcome, Work, create
 from ssl_registry.study.folder import StudyFolder
 from ssl_registry.study.run import run_study
 
@@ -67,3 +67,20 @@ def test_the_same_study_on_ray(small: Any, tmp_path: Path) -> None:
     rows = run_study(small(*overrides), folder, call="study_calls:dies_once")
     assert {row["status"] for row in rows} == {"done"}
     assert {file.read_text() for file in folder.runs.glob("*/attempts")} == {"xx"}
+
+
+def test_a_worker_without_room_waits_only_for_those_that_work(tmp_path: Path) -> None:
+    # Two workers of two cores each; the machine has two.
+    executor: Executor = create("executor", "ray", logs=tmp_path, workers=2, cpus=2)
+    try:
+        for name in ("first", "second"):
+            executor.submit(Work(name, "study_calls:environment", {}))
+        assert set(outcomes_of(executor, 2)) == {"first", "second"}
+    finally:
+        executor.close()
+
+
+@pytest.mark.parametrize("settings", [{"cpus": 3}, {"gpus": 1}])
+def test_a_worker_that_fits_nowhere_is_refused(settings: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no machine of the cluster has room"):
+        create("executor", "ray", logs=tmp_path, **settings)
