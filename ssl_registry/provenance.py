@@ -85,6 +85,9 @@ def identity(settings: Any, table: str = "") -> Any:
     """
     if isinstance(settings, Mapping):
         left_out = HOW_NOT_WHAT.get(table, frozenset[str]())
+        if table == "training" and "data_on_device" in settings:
+            # Not left out: runs have ids that were made with its default in them.
+            settings = {**settings, "data_on_device": "auto"}
         return {
             key: identity(item, key)
             for key, item in settings.items()

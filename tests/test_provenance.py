@@ -50,6 +50,7 @@ def identity_of(**changes: Any) -> str:
         {"training": {"device": "cpu"}},
         {"training": {"threads": 1}},
         {"training": {"checkpoint_seconds": 0}},
+        {"training": {"data_on_device": False}},
         {"seed": 0},
     ],
 )

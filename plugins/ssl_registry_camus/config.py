@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -24,10 +24,12 @@ class CamusConfig(FolderDatasetConfig):
     `database_split`. The MetaImage release has no validation part, and its test images have no
     masks.
 
-    For pre-training on all frames draw a split instead: `kind = "random"`, `ratios = [9, 1, 0]`
-    and `group_by = "group"` gives 1,800 and 200 frames of different patients. Without
-    `group_by`, frames of one patient come to lie in several parts.
+    For pre-training on all frames draw a split instead: `kind = "random"` and `ratios = [9, 1, 0]`
+    gives 1,800 and 200 frames. A split that is drawn keeps the frames of a patient together, unless
+    `group_by = "none"` is said.
     """
+
+    grouped: ClassVar[bool] = True
 
     name: str = "camus"
     split: SplitConfig = Field(

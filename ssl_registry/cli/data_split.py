@@ -15,7 +15,8 @@ from ssl_registry.cli.options import check_new
 from ssl_registry.cli.text import align, verbatim
 
 if TYPE_CHECKING:
-    from ssl_registry.config.split import Part, SplitConfig
+    from ssl_registry.config.model import DatasetConfig
+    from ssl_registry.config.split import Part
     from ssl_registry.data.leaks import LeakReport
     from ssl_registry.interfaces.dataset import Sample
 
@@ -96,7 +97,7 @@ def split(
         raise click.UsageError("--file reads a split; it goes with none of the other options")
     config = data_config(data, [*overrides, *_of_file(file)])
     if options:
-        config = data_config(data, [*overrides, *_recipe(config.split, options)])
+        config = data_config(data, [*overrides, *_recipe(config, options)])
     dataset = build_dataset(config)
     samples = tuple(dataset.samples())
     if not samples:
@@ -120,12 +121,12 @@ def _of_file(file: Path | None) -> list[str]:
     return [] if file is None else [f'split={{kind = "file", file = {json.dumps(str(file))}}}']
 
 
-def _recipe(base: SplitConfig, options: Mapping[str, object]) -> list[str]:
-    """Overrides for the config's recipe `base` with the options laid over it."""
+def _recipe(config: DatasetConfig, options: Mapping[str, object]) -> list[str]:
+    """Overrides for the config's recipe with the options laid over it."""
     from ssl_registry.config.split import laid_over
 
-    removed = [] if base.file is None else ["split.file="]
-    table = laid_over(base, options)
+    removed = [] if config.split.file is None else ["split.file="]
+    table = laid_over(config.split, options, grouped=config.grouped)
     return [*removed, *(f"split.{key}={json.dumps(value)}" for key, value in table.items())]
 
 

@@ -51,7 +51,13 @@ class MethodConfig(ComponentConfig):
 
 
 class DatasetConfig(ComponentConfig):
-    """Settings of a dataset: where it is, how it is split, and which parts are used."""
+    """Settings of a dataset: where it is, how it is split, and which parts are used.
+
+    One with an official split sets `grouped` if its samples have groups, such as patients: then a
+    split that somebody draws in its place keeps them together, unless `group_by` says otherwise.
+    """
+
+    grouped: ClassVar[bool] = False
 
     split: SplitConfig = Field(
         default_factory=SplitConfig, description="How samples are divided into train, val, test."
@@ -75,7 +81,10 @@ class DatasetConfig(ComponentConfig):
         if not isinstance(changes, Mapping):
             return table
         base = cls.model_fields["split"].get_default(call_default_factory=True)
-        return {**table, "split": laid_over(base, changes) if changes else base}
+        return {
+            **table,
+            "split": laid_over(base, changes, grouped=cls.grouped) if changes else base,
+        }
 
 
 @dataclass(frozen=True)

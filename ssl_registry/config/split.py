@@ -57,15 +57,17 @@ class SplitConfig(StrictModel):
         return self.kind == "official" or (self.kind == "auto" and undemanding)
 
 
-def laid_over(base: SplitConfig, changes: Mapping[str, Any]) -> dict[str, Any]:
+def laid_over(
+    base: SplitConfig, changes: Mapping[str, Any], *, grouped: bool = False
+) -> dict[str, Any]:
     """The table of a recipe: what `changes` leave out is as in `base`, a dataset's own recipe.
 
     So another seed does not tear patients apart. Changes of an official split, or one from a
-    file, are about a draw, unless they name the kind.
+    file, are about a draw, unless they name the kind; with `grouped` that is one of groups.
     """
     table = base.model_dump(include={"kind", "ratios", "seed", "group_by"})
     if base.kind in ("official", "file"):
-        table["kind"] = "random"
+        table |= {"kind": "random", "group_by": "group" if grouped else "none"}
     table |= changes
     if table["kind"] in ("official", "file") and "group_by" not in changes:
         table["group_by"] = "none"

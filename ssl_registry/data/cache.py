@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ from ssl_registry.files import read_json
 from ssl_registry.interfaces.dataset import Dataset, Sample
 from ssl_registry.provenance import identity
 
-CACHE_VERSION = 2
+CACHE_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,7 @@ def _digest(dataset: Dataset, samples: Sequence[Sample], settings: CacheSettings
     facts = {
         "version": CACHE_VERSION,
         "dataset": f"{type(dataset).__module__}.{type(dataset).__qualname__}",
+        "code": _code(type(dataset)),
         "data": dataset.data_key(),
         "config": identity(config),
         "classes": dataset.info.classes,
@@ -110,6 +112,20 @@ def _digest(dataset: Dataset, samples: Sequence[Sample], settings: CacheSettings
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
     digest.update(_listed(samples).encode())
     return digest.hexdigest()
+
+
+def _code(kind: type[Dataset]) -> str:
+    """Digest of the file of a dataset's class, since that decides what is read of the files.
+
+    Nothing of a class in a script or notebook, where the file is that of much else.
+    """
+    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
+    if kind.__module__ == "__main__" or file is None:
+        return ""
+    try:
+        return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    except OSError:  # as in an archive
+        return ""
 
 
 def _listed(samples: Sequence[Sample]) -> str:

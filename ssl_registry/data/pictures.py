@@ -1,4 +1,4 @@
-"""Reading one picture file completely, as luma, as RGB or as a binary mask."""
+"""Reading one picture file completely, upright, as luma, as RGB or as a binary mask."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
-from PIL import ImageChops, UnidentifiedImageError
+from PIL import ImageChops, ImageOps, UnidentifiedImageError
 
 from ssl_registry.errors import DataError
 
@@ -29,6 +29,9 @@ UNREADABLE = (
 
 _MASK_LEVEL = 127
 _DEEPEST = 2**16 - 1
+_TURNED = ("JPEG", "MPO", "WEBP")
+"""Formats of cameras, which say in their EXIF how a picture is to be turned; TIFF is by Pillow."""
+_ORIENTATION = 0x0112
 
 
 def read_luma(path: Path) -> NDArray[np.uint8]:
@@ -106,7 +109,8 @@ def picture_size(path: Path) -> tuple[int, int]:
     """
     try:
         with PillowImage.open(path) as picture:
-            return picture.size
+            turned = picture.format in _TURNED and picture.getexif().get(_ORIENTATION, 1) > 4
+            return picture.size[::-1] if turned else picture.size
     except UNREADABLE as error:
         raise _unreadable(path, error) from error
 
@@ -122,6 +126,8 @@ def _read(
         with PillowImage.open(content) as picture:
             # numpy would take a truncated picture for an object and not raise.
             picture.load()
+            if picture.format in _TURNED:
+                ImageOps.exif_transpose(picture, in_place=True)
             if picture.mode == "F":
                 _check_gray_levels(np.asarray(picture))
             return values(picture)
@@ -158,7 +164,10 @@ def _colour(picture: PillowImage.Image) -> NDArray[np.uint8]:
 def _brightest(picture: PillowImage.Image) -> NDArray[np.uint8]:
     """The brightest colour channel of each pixel, `[H, W]`."""
     if _is_deep(picture):
-        return _high_byte(picture)
+        values = np.asarray(picture)
+        # Of a mask with 16 bits but small values, those are what counts.
+        small = values.min() >= 0 and values.max() <= 255
+        return values.astype(np.uint8) if small else _high_byte(picture)
     if picture.mode == "L":
         return np.array(picture)
     if picture.mode == "1":
@@ -184,4 +193,9 @@ def _high_byte(picture: PillowImage.Image) -> NDArray[np.uint8]:
     values = np.asarray(picture).astype(np.int64)
     if values.min() < 0 or values.max() > _DEEPEST:
         raise ValueError(f"it has values beyond 0 to {_DEEPEST}; save it with 8 or 16 bits")
+    if 0 < values.max() < 256:
+        raise ValueError(
+            f"it has 16 bits but no value above {values.max()} of {_DEEPEST}, so of its upper 8 "
+            "bits nothing is left; save it with 8 bits, or scale it to 16"
+        )
     return (values >> 8).astype(np.uint8)

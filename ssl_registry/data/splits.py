@@ -7,6 +7,7 @@ labels and groups, and the seed; not on the order of the samples nor on the mach
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,10 @@ from ssl_registry.interfaces.dataset import Sample
 __all__ = ["make_split", "read_split", "split_digest", "write_split"]
 
 Quotas = dict[str, list[int]]
+
+
+class SplitWarning(UserWarning):
+    """A split is not the one that could be expected."""
 
 
 def make_split(
@@ -58,6 +63,8 @@ def make_split(
     _check_ids(samples)
     divided = all(sample.split is not None for sample in samples)
     official = config.kind == "official" or (config.follows_release and divided)
+    if config.follows_release and not official:
+        _warn_of_parts(samples)
     if official:
         split = _official(samples)
     elif config.file is not None:
@@ -72,6 +79,18 @@ def split_digest(split: Mapping[str, Part]) -> str:
     """SHA-256, in hexadecimal, of the lines `id:part` in sorted order."""
     lines = "\n".join(sorted(f"{name}:{part}" for name, part in split.items()))
     return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _warn_of_parts(samples: Sequence[Sample]) -> None:
+    """Say so if a release's own division is not followed because some images have no part."""
+    without = [sample.id for sample in samples if sample.split is None]
+    if len(without) < len(samples):
+        warnings.warn(
+            f"{len(without)} of {len(samples)} images have no official part ({names(without)}), so "
+            "all are divided anew; leave those out, or set split.kind to what you want",
+            SplitWarning,
+            stacklevel=3,
+        )
 
 
 def _check_ids(samples: Sequence[Sample]) -> None:

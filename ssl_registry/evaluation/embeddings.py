@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ssl_registry.evaluation.portions import portions
 from ssl_registry.nn.normalization import Normalize
 from ssl_registry.nn.trunk import Trunk
 from ssl_registry.training.device import Execution
@@ -18,6 +19,7 @@ from ssl_registry.training.undisturbed import undisturbed
 Output = TypeVar("Output")
 
 BATCH = 256
+"""So many images at a time, or fewer if they are large."""
 
 
 class Reader:
@@ -53,8 +55,8 @@ class Reader:
         """
         with undisturbed(module):
             return [
-                function(self._read(images[start : start + BATCH]))
-                for start in range(0, len(images), BATCH)
+                function(self._read(images[part]))
+                for part in portions(len(images), BATCH, images.shape[-1])
             ]
 
     def _read(self, images: NDArray[np.uint8]) -> Tensor:

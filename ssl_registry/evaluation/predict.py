@@ -17,6 +17,7 @@ from ssl_registry.data.pictures import read_luma, read_rgb
 from ssl_registry.data.reading import class_planes
 from ssl_registry.data.resize import shrink_image
 from ssl_registry.errors import DataError, WeightsError
+from ssl_registry.evaluation.portions import portions
 from ssl_registry.evaluation.predictor import BATCH, Predictor, numbered
 from ssl_registry.evaluation.segment import predicted_mask, resize_probabilities
 from ssl_registry.files import beside, write_text
@@ -30,8 +31,6 @@ from ssl_registry.weights.card import Card
 from ssl_registry.weights.networks import load_network
 
 AREAS = "areas.csv"
-PIXELS = 2**22
-"""A batch of images at the network's size holds no more of them, unless it is a single image."""
 SHOWN = 5
 """So many of the images that cannot be read are named."""
 
@@ -64,9 +63,8 @@ def predict_files(weights: Path, images: Sequence[Path], out: Path, device: str)
     results: list[_Result] = []
     unreadable: list[str] = []
     with track("predicting", len(files), unit="image") as bar:
-        count = max(1, min(BATCH, PIXELS // card.image_size**2))
-        for start in range(0, len(files), count):
-            batch = files[start : start + count]
+        for part in portions(len(files), BATCH, card.image_size):
+            batch = files[part]
             results += _segment(predictor, card, batch, out, unreadable)
             bar.advance(len(batch))
     if results:
@@ -88,7 +86,8 @@ def _expanded(images: Sequence[Path]) -> Iterator[Path]:
         if not path.is_dir():
             yield path
             continue
-        found = sorted(file for file in path.iterdir() if file.suffix.lower() in known)
+        files = sorted(file for file in path.iterdir() if not file.name.startswith("."))
+        found = [file for file in files if file.suffix.lower() in known]
         if not found:
             raise DataError(f"the folder {path} holds no pictures")
         yield from found

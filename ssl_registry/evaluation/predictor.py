@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ssl_registry.data.load import LoadedData
 from ssl_registry.data.reading import read_image, read_mask
+from ssl_registry.evaluation.portions import portions
 from ssl_registry.evaluation.segment import predicted_mask, resize_probabilities
 from ssl_registry.evaluation.table import EvaluatedImage
 from ssl_registry.nn.normalization import Normalize
@@ -18,6 +19,7 @@ from ssl_registry.report.gallery import GalleryItem
 from ssl_registry.training.device import Execution
 
 BATCH = 64
+"""So many images at a time, or fewer if they are large."""
 
 
 class Predictor:
@@ -42,7 +44,7 @@ class Predictor:
         self._network.eval()
         try:
             parts = [
-                self._batch(images[start : start + BATCH]) for start in range(0, len(images), BATCH)
+                self._batch(images[part]) for part in portions(len(images), BATCH, images.shape[-1])
             ]
         finally:
             self._network.train(was_training)

@@ -29,6 +29,10 @@ from ssl_registry.nn.normalization import Normalize
 from ssl_registry.nn.segmentation import SegmentationNetwork, output_count
 from ssl_registry.progress import say
 from ssl_registry.training.device import Execution, choose_execution
+from ssl_registry.training.first_weights import (
+    trained_on_test_images,
+    warn_of_earlier_training,
+)
 from ssl_registry.training.job import Job
 from ssl_registry.training.launch import refuse_several
 from ssl_registry.training.loop import Loop, total_steps
@@ -76,6 +80,12 @@ class FinetuneJob(Job):
         )
         self._validation = masked_places(data, "val")
         self._truth = data.cache.masks[self._validation]
+        if config.selection == "dice/lesion" and len(self._truth) and not self._truth.any():
+            raise DataError(
+                f"no validation image shows a lesion at {config.image_size} px, by which "
+                "selection = 'dice/lesion' chooses the best epoch; set selection = "
+                "'dice/all_empty1', or give the part val more images"
+            )
         self._predictor = predictor_of(task.predictor, data, config, execution)
         self._pictures = ValidationPictures(data, self._validation, config.threshold)
         self._best: dict[str, Tensor] = {}
@@ -159,6 +169,8 @@ def run_finetuning(
             f"dataset {config.data.name!r} has no test images with masks; give its split some"
         )
     leaks = find_leaks(data) if config.check_leaks else None
+    known = pretrained is not None and config.check_leaks
+    earlier = trained_on_test_images(pretrained.run, data) if known and pretrained else []
     steps = total_steps(len(labelled), config.training)
     task = build_finetuning(config, data, steps)
     run = start_run("finetune", config, [data], execution, out, resume=resume, weights=digest)
@@ -167,6 +179,7 @@ def run_finetuning(
             return run.folder.path
         if leaks:
             warn_of_leaks(leaks)
+        warn_of_earlier_training(earlier)
         job = FinetuneJob(task, data, labelled, config, execution)
         loop = Loop(job, config.training, config.seed, run.folder, execution, observers)
         state = loop.train(run.record, resume=resume)
@@ -181,7 +194,7 @@ def run_finetuning(
             "training_seconds": state.seconds,
             "wall_seconds": state.wall_seconds,
             "peak_memory_bytes": state.peak_memory,
-            "warnings": leaks.lines() if leaks else [],
+            "warnings": [*(leaks.lines() if leaks else []), *earlier],
         }
         origin = {"pretraining": _earlier(pretrained)} if pretrained else {}
         summary = _finish(run, origin, data, task.predictor, config, execution, summary)
@@ -247,10 +260,14 @@ def build_finetuning(config: FinetuneConfig, data: LoadedData, steps: int) -> Ta
 def _check_batch(config: FinetuneConfig, reduction: int) -> None:
     """Batch normalisation needs more than one value per channel in the coarsest map."""
     side = max(1, config.image_size // reduction)
-    if config.training.batch_size * side * side < 2:
+    images = config.training.batch_size // config.training.accumulation
+    if images * side * side < 2:
+        parts = config.training.accumulation
         raise ConfigError(
-            f"training.batch_size = 1 leaves batch normalisation a single value at image_size = "
-            f"{config.image_size}; use 2 images or more"
+            f"training.batch_size = {config.training.batch_size} "
+            + (f"in {parts} parts (training.accumulation) " if parts > 1 else "")
+            + f"leaves batch normalisation a single value at image_size = {config.image_size}; "
+            "use 2 images or more at a time"
         )
 
 

@@ -119,4 +119,6 @@ def _validation(config: PretrainConfig, pool: ImagePool) -> ValidationLoss | str
         return "monitoring.validation_epochs is 0"
     if HELD_OUT in config.parts:
         return f"the part {HELD_OUT} is trained on"
-    return ValidationLoss.of(pool, config.training.batch_size, config.seed)
+    # As many as a forward of training sees: so many negatives, and so much memory.
+    images = config.training.batch_size // config.training.accumulation
+    return ValidationLoss.of(pool, images, config.seed)

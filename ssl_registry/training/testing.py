@@ -108,12 +108,17 @@ def image_dice(table: pd.DataFrame) -> dict[str, float]:
 def choose_places(
     data: LoadedData, places: NDArray[np.int64], dice: Mapping[str, float], count: int = GALLERY
 ) -> list[int]:
-    """Images for a gallery: of every label, from its best Dice to its worst in even steps."""
+    """Images for a gallery: of every label, from its best Dice to its worst in even steps.
+
+    Of more labels than `count` so many are shown, with an image each.
+    """
     by_label: dict[str, list[int]] = {}
     for place in places.tolist():
         by_label.setdefault(data.samples[place].label or "", []).append(place)
     lesion_free = data.dataset.info.lesion_free_label
     labels = sorted(by_label, key=lambda label: (label == lesion_free, label))
+    if len(labels) > count:
+        labels = [labels[round(step)] for step in np.linspace(0, len(labels) - 1, count)]
     shares = {label: count // len(labels) for label in labels}
     if lesion_free in shares and len(labels) > 1:
         # One image without a lesion tells as much as three.

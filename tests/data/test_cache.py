@@ -6,8 +6,10 @@ import os
 import resource
 import shutil
 import subprocess
+import sys
 import threading
 import time
+import types
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -179,6 +181,20 @@ def test_key_changes_with_each_setting(toy: Toy, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(Toy, "data_key", lambda self: "generator 2")
     keys.append(cache_key(toy, samples, SETTINGS))
     assert len(set(keys)) == len(keys)
+
+
+def test_key_changes_with_the_code_that_reads(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = types.ModuleType("a_dataset_of_mine")
+    module.__file__ = str(tmp_path / "a_dataset_of_mine.py")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(Toy, "__module__", module.__name__)
+    samples, keys = toy.samples(), []
+    for text in ("return image", "return 255 - image", "return image"):
+        Path(module.__file__).write_text(text)
+        keys.append(cache_key(toy, samples, SETTINGS))
+    assert keys[0] == keys[2] != keys[1]
 
 
 def test_key_is_the_same_for_another_split_and_weight(toy: Toy) -> None:

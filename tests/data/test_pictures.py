@@ -47,6 +47,55 @@ def test_of_sixteen_bits_the_upper_eight_count(tmp_path: Path, suffix: str) -> N
     np.testing.assert_array_equal(read_binary_mask(path), expected > 127)
 
 
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32])
+def test_masks_of_sixteen_bits_may_have_small_values(tmp_path: Path, dtype: type) -> None:
+    shape = DEEP > 2**15
+    for value in (255, 65535):
+        path = saved(tmp_path / f"{value}.tif", (shape * value).astype(dtype))
+        np.testing.assert_array_equal(read_binary_mask(path), shape)
+    path = saved(tmp_path / "1.tif", shape.astype(dtype))
+    with pytest.raises(DataError, match="values up to 1 but none above 127"):
+        read_binary_mask(path)
+    assert not read_binary_mask(saved(tmp_path / "0.tif", (shape * 0).astype(dtype))).any()
+
+
+@pytest.mark.parametrize("read", [read_luma, read_rgb])
+def test_images_of_sixteen_bits_that_would_be_black_are_refused(
+    tmp_path: Path, read: Callable[[Path], np.ndarray]
+) -> None:
+    path = saved(tmp_path / "a.png", (DEEP // 256).astype(np.uint16))
+    with pytest.raises(DataError, match=r"no value above 2\d\d of 65535.*save it with 8 bits"):
+        read(path)
+    assert not read(saved(tmp_path / "b.png", np.zeros_like(DEEP))).any()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", ["jpg", "webp", "tif"])
+def test_pictures_are_turned_as_their_camera_says(
+    tmp_path: Path, suffix: str, orientation: int
+) -> None:
+    # One dark quarter: each of the eight ways to hold a camera puts it elsewhere.
+    upright = np.full((32, 48), 200, np.uint8)
+    upright[:16, :24] = 20
+    held: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+        1: lambda a: a,
+        2: lambda a: a[:, ::-1],
+        3: lambda a: a[::-1, ::-1],
+        4: lambda a: a[::-1],
+        5: lambda a: a.T,
+        6: lambda a: np.rot90(a, 1),
+        7: lambda a: a[::-1, ::-1].T,
+        8: lambda a: np.rot90(a, -1),
+    }
+    exif = PillowImage.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / f"a.{suffix}"
+    PillowImage.fromarray(np.ascontiguousarray(held[orientation](upright))).save(path, exif=exif)
+    assert picture_size(path) == (48, 32)
+    assert np.abs(read_luma(path).astype(int) - upright).mean() < 5
+    np.testing.assert_array_equal(read_binary_mask(path), upright > 127)
+
+
 def test_size_is_width_and_height(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.png", COLOURS)
     assert picture_size(path) == (5, 7)

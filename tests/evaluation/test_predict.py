@@ -140,6 +140,14 @@ def test_areas_are_those_of_the_masks(finetuned: Path, tiny_busi: Path, tmp_path
     assert any(int(row["lesion_pixels"]) for row in rows)
 
 
+def test_hidden_files_of_a_folder_are_no_pictures(finetuned: Path, tmp_path: Path) -> None:
+    (tmp_path / "scans").mkdir()
+    picture(tmp_path / "scans" / "a.png", "L", (40, 30))
+    (tmp_path / "scans" / "._a.png").write_bytes(b"of another system")
+    masks = predict(finetuned / "weights", [tmp_path / "scans"], tmp_path / "out")
+    assert [mask.name for mask in masks] == ["a.png"]
+
+
 def test_batches_of_large_images_are_small(
     finetuned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,7 +163,7 @@ def test_batches_of_large_images_are_small(
     files = [picture(tmp_path / f"{name}.png", "L", (40, 30)) for name in "abcde"]
     for pixels, expected in ((2 * size**2, [2, 2, 1]), (size**2 - 1, [1] * 5)):
         sizes.clear()
-        monkeypatch.setattr(predict_module, "PIXELS", pixels)
+        monkeypatch.setattr("ssl_registry.evaluation.portions._PIXELS", pixels)
         assert len(predict(finetuned / "weights", files, tmp_path / "out")) == len(files)
         assert sizes == expected
 

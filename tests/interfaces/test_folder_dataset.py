@@ -50,5 +50,9 @@ def test_a_table_of_a_split_is_laid_over_the_dataset_s_own(tmp_path: Path) -> No
     assert split("bus_bra", kind="random") == {**own, "kind": "random"}
     # An official split is not drawn: what is said of a draw asks for one.
     assert split("camus")["kind"] == "official"
-    assert split("camus", ratios=[9, 1, 0], group_by="group")["kind"] == "random"
+    drawn = {"kind": "random", "ratios": (0.7, 0.1, 0.2), "seed": 7, "group_by": "group"}
+    assert split("camus", seed=7) == drawn  # no patient is torn apart
+    assert split("camus", seed=7, group_by="none") == {**drawn, "group_by": "none"}
+    assert split("camus", kind="official")["group_by"] == "none"
+    assert split("cifar10", seed=7)["group_by"] == "none"
     assert split("bus_bra", kind="official")["group_by"] == "none"

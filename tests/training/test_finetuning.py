@@ -11,11 +11,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from ssl_registry import finetune
+from ssl_registry import finetune, pretrain
 from ssl_registry.config.finetune import FinetuneConfig
 from ssl_registry.config.load import apply_overrides, validate
+from ssl_registry.data.leaks import LeakWarning
 from ssl_registry.data.load import LoadedData
-from ssl_registry.errors import ConfigError
+from ssl_registry.errors import ConfigError, DataError
 from ssl_registry.evaluation.aggregate import aggregate
 from ssl_registry.evaluation.table import read_table
 from ssl_registry.training import finetune as finetune_module
@@ -167,6 +168,47 @@ def test_a_batch_of_one_is_refused_where_normalisation_would_see_one_value(
     with pytest.raises(ConfigError, match="single value"):
         finetune(table, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_an_epoch_cannot_be_chosen_by_lesions_that_are_not_there(
+    finetune_table: dict[str, Any], tmp_path: Path
+) -> None:
+    table = finetune_table | {"selection": "dice/lesion"}
+    config = FinetuneConfig.model_validate(table)
+    samples = load_labelled(config).samples
+    healthy = {s.id for s in [s for s in samples if s.label == "normal"][:4]}
+    ill = [s.id for s in samples if s.id not in healthy]
+    parts = dict.fromkeys(healthy, "val") | dict.fromkeys(ill[:30], "train")
+    rows = "".join(f"{s.id},{parts.get(s.id, 'test')}\n" for s in samples)
+    (tmp_path / "split.csv").write_text(f"id,split\n{rows}")
+    table["data"]["split"] = {"kind": "file", "file": str(tmp_path / "split.csv")}
+    with pytest.raises(DataError, match="no validation image shows a lesion at 32 px"):
+        finetune(table, tmp_path / "run")
+    finetune(table | {"selection": "dice/all_empty1"}, tmp_path / "run")
+
+
+def test_test_images_that_the_first_weights_saw_are_told(
+    pretrain_table: dict[str, Any], finetune_table: dict[str, Any], tmp_path: Path
+) -> None:
+    pretrain_table["training"] |= {"max_steps": 2}
+    finetune_table["training"] |= {"max_steps": 2}
+    same = pretrain(pretrain_table, tmp_path / "same")
+    every = pretrain(pretrain_table | {"parts": ["train", "test"]}, tmp_path / "every")
+    tuned = finetune(finetune_table | {"weights": str(same / "weights")}, tmp_path / "tuned")
+    assert json.loads((tuned / "summary.json").read_text())["warnings"] == []
+    start = finetune_table | {"weights": str(every / "weights")}
+    with pytest.warns(LeakWarning, match=r"busi: .* with its parts test; set parts") as told:
+        run = finetune(start, tmp_path / "all")
+    (line,) = json.loads((run / "summary.json").read_text())["warnings"]
+    assert line in {str(warning.message) for warning in told}
+    finetune_table["data"]["split"] = {"seed": 1}
+    for weights in (same, tuned):  # pre-trained, and fine-tuned after it
+        start = finetune_table | {"weights": str(weights / "weights"), "scope": "encoder"}
+        with pytest.warns(LeakWarning, match="with another split; give both the same `split`"):
+            finetune(start, tmp_path / f"after-{weights.name}")
+    quiet = start | {"check_leaks": False}
+    run = finetune(quiet, tmp_path / "quiet")
+    assert json.loads((run / "summary.json").read_text())["warnings"] == []
 
 
 def test_weights_of_another_normalisation_are_refused(
