@@ -119,7 +119,8 @@ class AxesConfig(StrictModel):
         for axis, values in only.items():
             if axis not in {*NAMED, *LISTED, *self.other}:
                 raise ValueError(f"{place}: there is no axis {axis!r}")
-            known = self.values().get(axis, values)
+            # Plain values are shortened by overrides, names are not.
+            known = self.named().get(axis, values)
             unknown = [value for value in values if value not in known]
             if unknown:
                 raise ValueError(f"{place}.{axis}: there is no value {unknown[0]!r}")

@@ -169,8 +169,8 @@ def run_finetuning(
             f"dataset {config.data.name!r} has no test images with masks; give its split some"
         )
     leaks = find_leaks(data) if config.check_leaks else None
-    known = pretrained is not None and config.check_leaks
-    earlier = trained_on_test_images(pretrained.run, data) if known and pretrained else []
+    checked = pretrained if config.check_leaks else None
+    earlier = trained_on_test_images(checked.run, data) if checked else []
     steps = total_steps(len(labelled), config.training)
     task = build_finetuning(config, data, steps)
     run = start_run("finetune", config, [data], execution, out, resume=resume, weights=digest)

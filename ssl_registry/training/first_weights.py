@@ -16,8 +16,8 @@ _NOT_OF_THE_IMAGES = ("split", "weight", "root", "skip_unreadable")
 def trained_on_test_images(origin: Mapping[str, Any], data: LoadedData) -> list[str]:
     """Sentences on how first weights may have been trained on images that are now tested on.
 
-    They have if a training before had the same dataset with another split, or with more parts of
-    it than `train`. Images count as the same where the settings of the dataset and the number of
+    They have if a training before had the same dataset with another split, or its part `test`
+    as well. Images count as the same where the settings of the dataset and the number of
     images are the same.
 
     Args:
@@ -29,15 +29,14 @@ def trained_on_test_images(origin: Mapping[str, Any], data: LoadedData) -> list[
     record: Mapping[str, Any] = origin
     while record:
         config = record.get("config", {})
-        parts = set(config.get("parts", ["train"])) - {"train"}
         for table, facts in zip(_tables(config), record.get("data", []), strict=False):
             same = _images(table) == own and _count(facts) == _count(now)
             if not same:
                 continue
             if facts.get("split") != now["split"]:
                 how = "with another split; give both the same `split`"
-            elif parts:
-                how = f"with its parts {', '.join(sorted(parts))}; set parts = ['train'] there"
+            elif "test" in config.get("parts", ()):
+                how = "with its part test; set parts = ['train'] there"
             else:
                 continue
             found.append(

@@ -132,7 +132,7 @@ def test_an_arm_from_given_weights(small: Any, tmp_path: Path, finetuned: Path) 
         ("axes.method.moco.pretrain.method.name=mocco", "did you mean 'moco'"),
         ("finetune.seed=3", r"finetune\.seed is decided by the axes"),
         ("axes.method.moco.only.size=[32]", "there is no axis 'size'"),
-        ("axes.method.moco.only.fraction=[0.25]", r"only\.fraction: there is no value 0\.25"),
+        ('axes.method.moco.only.method=["mocco"]', r"only\.method: there is no value 'mocco'"),
         ("axes.method.none.pretraining=false", "a value cannot be called 'none'"),
         ("axes.other.steps.short.pretrain.training.steps=3", "'steps' is no name for a further"),
         ("axes.other.mean.a.pretrain.training.steps=3", "'mean' is no name for a further axis"),

@@ -159,12 +159,12 @@ def test_the_easy_set_is_learnt(finetune_table: dict[str, Any], tmp_path: Path) 
     assert summary["test"]["dice/lesion"] > 0.7
 
 
+@pytest.mark.parametrize("batch", [["1"], ["2", "training.accumulation=2"]])
 def test_a_batch_of_one_is_refused_where_normalisation_would_see_one_value(
-    finetune_table: dict[str, Any], tmp_path: Path
+    finetune_table: dict[str, Any], tmp_path: Path, batch: list[str]
 ) -> None:
-    table = apply_overrides(
-        finetune_table, ["training.batch_size=1", "image_size=8", "backbone.widths=[4, 4, 4, 4]"]
-    )
+    small = ["image_size=8", "backbone.widths=[4, 4, 4, 4]"]
+    table = apply_overrides(finetune_table, [f"training.batch_size={batch[0]}", *batch[1:], *small])
     with pytest.raises(ConfigError, match="single value"):
         finetune(table, tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -197,7 +197,7 @@ def test_test_images_that_the_first_weights_saw_are_told(
     tuned = finetune(finetune_table | {"weights": str(same / "weights")}, tmp_path / "tuned")
     assert json.loads((tuned / "summary.json").read_text())["warnings"] == []
     start = finetune_table | {"weights": str(every / "weights")}
-    with pytest.warns(LeakWarning, match=r"busi: .* with its parts test; set parts") as told:
+    with pytest.warns(LeakWarning, match=r"busi: .* with its part test; set parts") as told:
         run = finetune(start, tmp_path / "all")
     (line,) = json.loads((run / "summary.json").read_text())["warnings"]
     assert line in {str(warning.message) for warning in told}
