@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -36,19 +36,28 @@ class Predictor:
         self._normalize = normalize.to(execution.device)
 
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Foreground probabilities `[N, K, S, S]` of images `[N, C, S, S]`, in batches.
+        """Foreground probabilities `[N, K, S, S]` of images `[N, C, S, S]`, in batches."""
+        places = np.arange(len(images))
+        return np.concatenate([part for _, part in self.portions(images, places)])
 
-        The network is put into eval mode, and back into the mode it was in.
+    def portions(
+        self, images: NDArray[np.uint8], places: NDArray[np.int64]
+    ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        """Probabilities of the images at `places`, some at a time, so that no more are held.
+
+        The network is in eval mode for each portion, and afterwards in the mode it was in.
+
+        Yields:
+            Which of the places, and their probabilities `[B, K, S, S]`.
         """
-        was_training = self._network.training
-        self._network.eval()
-        try:
-            parts = [
-                self._batch(images[part]) for part in portions(len(images), BATCH, images.shape[-1])
-            ]
-        finally:
-            self._network.train(was_training)
-        return np.concatenate(parts)
+        for part in portions(len(places), BATCH, images.shape[-1]):
+            was_training = self._network.training
+            self._network.eval()
+            try:
+                probabilities = self._batch(images[places[part]])
+            finally:
+                self._network.train(was_training)
+            yield part, probabilities
 
     def _batch(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         with torch.inference_mode():
@@ -63,9 +72,15 @@ class Predictor:
 
 
 def evaluated_images(
-    data: LoadedData, places: NDArray[np.int64], probabilities: NDArray[np.float32]
+    data: LoadedData, places: NDArray[np.int64], probabilities: Iterable[NDArray[np.float32]]
 ) -> Iterator[EvaluatedImage]:
-    """Each image's prediction with its truth at training size and, read afresh, at native size."""
+    """Each image's prediction with its truth at training size and, read afresh, at native size.
+
+    Args:
+        data: The dataset, cached with its masks.
+        places: Which samples.
+        probabilities: Of each of them, `[K, S, S]`; may be a generator.
+    """
     if data.cache.masks is None:
         return
     for place, probability in zip(places, probabilities, strict=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,16 +112,21 @@ class FinetuneJob(Job):
         due = last or epoch % self._config.validation_epochs == 0
         if not due or not len(self._validation):
             return {}
-        probabilities = self._predictor.probabilities(self._data.cache.images[self._validation])
-        self._pictures.keep(epoch, probabilities)
         scores = validation_dice(
-            probabilities, self._truth, self._config.threshold, self._data.dataset.info.exclusive
+            self._validated(epoch), self._config.threshold, self._data.dataset.info.exclusive
         )
         score = scores[self._config.selection]
         if score > self._best_score:
             self._best = owned(self._task.predictor.state_dict())
             self._best_score, self._best_epoch = score, epoch
         return {f"validation/{name}": value for name, value in scores.items()}
+
+    def _validated(self, epoch: int) -> Iterator[tuple[NDArray[np.float32], NDArray[np.uint8]]]:
+        """Probabilities and masks of the validation images, a batch at a time."""
+        images = self._data.cache.images
+        for part, probabilities in self._predictor.portions(images, self._validation):
+            self._pictures.keep(epoch, part, probabilities)
+            yield probabilities, self._truth[part]
 
     def pictures(self, epoch: int) -> Mapping[str, NDArray[np.uint8]]:
         """Validation images with truth and prediction outlined, after each validation."""

@@ -39,7 +39,7 @@ class ValidationPictures:
     def __init__(self, data: LoadedData, places: NDArray[np.int64], threshold: float) -> None:
         self._data, self._places, self._threshold = data, places, threshold
         self._chosen = self._choose()
-        self._probabilities: NDArray[np.float32] | None = None
+        self._probabilities: dict[int, NDArray[np.float32]] = {}
         self._epoch = 0
 
     def _choose(self) -> NDArray[np.int64]:
@@ -51,20 +51,23 @@ class ValidationPictures:
         among = filled if len(filled) else np.arange(len(self._places))
         return among[_evenly(len(among), COUNT)]
 
-    def keep(self, epoch: int, probabilities: NDArray[np.float32]) -> None:
-        """Note the probabilities `[N, K, S, S]` that `epoch` gave for all validation images."""
-        self._probabilities, self._epoch = probabilities[self._chosen], epoch
+    def keep(self, epoch: int, part: slice, probabilities: NDArray[np.float32]) -> None:
+        """Note what `epoch` gave for a part of the validation images, `[N, K, S, S]`."""
+        if epoch != self._epoch:
+            self._probabilities, self._epoch = {}, epoch
+        for chosen in self._chosen.tolist():
+            if part.start <= chosen < part.stop:
+                self._probabilities[chosen] = probabilities[chosen - part.start].copy()
 
     def draw(self, epoch: int) -> dict[str, Picture]:
         """By name, each image beside itself with outlines; empty if `epoch` did not validate."""
         masks = self._data.cache.masks
-        if self._probabilities is None or masks is None or epoch != self._epoch:
+        if masks is None or epoch != self._epoch:
             return {}
         exclusive = self._data.dataset.info.exclusive
         drawn = {}
-        for place, probabilities in zip(
-            self._places[self._chosen], self._probabilities, strict=True
-        ):
+        for chosen, probabilities in self._probabilities.items():
+            place = self._places[chosen]
             predicted = predicted_mask(probabilities, self._threshold, exclusive)
             drawn[f"validation/{self._data.samples[place].id}"] = outlined(
                 _picture(self._data.cache.images[place]),

@@ -54,23 +54,29 @@ def predictor_of(
 
 def score(
     predictor: Predictor, data: LoadedData, places: NDArray[np.int64], config: FinetuneConfig
-) -> tuple[pd.DataFrame, NDArray[np.float32]]:
-    """The per-image table of the images at `places`, and their probabilities.
+) -> pd.DataFrame:
+    """The per-image table of the images at `places`; no more than a batch of them is held.
 
     Raises:
         DataError: There are no such images.
     """
     if not len(places):
         raise DataError(f"dataset {config.data.name!r} has no test images with masks")
-    probabilities = predictor.probabilities(data.cache.images[places])
     info = data.dataset.info
-    table = metrics_table(
-        evaluated_images(data, places, probabilities),
+    return metrics_table(
+        evaluated_images(
+            data,
+            places,
+            (
+                probabilities
+                for _, portion in predictor.portions(data.cache.images, places)
+                for probabilities in portion
+            ),
+        ),
         info.classes,
         config.threshold,
         info.exclusive,
     )
-    return table, probabilities
 
 
 def evaluate_run(
@@ -83,14 +89,14 @@ def evaluate_run(
 ) -> dict[str, Any]:
     """Test on the test part; write table and report; gives the summary with the aggregates."""
     places = masked_places(data, "test")
-    table, probabilities = score(
-        predictor_of(network, data, config, execution), data, places, config
-    )
+    predictor = predictor_of(network, data, config, execution)
+    table = score(predictor, data, places, config)
     aggregates = aggregate(table, data.dataset.info.lesion_free_label)
     write_table(table, run.folder.path / "metrics.csv")
     dice = image_dice(table)
     shown = choose_places(data, places, dice)
-    by_place = dict(zip(places.tolist(), probabilities, strict=True))
+    probabilities = predictor.probabilities(data.cache.images[np.asarray(shown)])
+    by_place = dict(zip(shown, probabilities, strict=True))
     gallery = gallery_items(
         data, shown, {"prediction": by_place}, {"prediction": dice}, config.threshold
     )

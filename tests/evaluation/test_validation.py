@@ -15,7 +15,7 @@ def test_hand_computed() -> None:
     masks[0, 0, 0] = 1
     masks[1, 1, 1] = 1  # missed: 0
     probabilities[2] = 0.9  # no lesion there: does not count
-    scores = validation_dice(probabilities, masks, 0.5, exclusive=True)
+    scores = validation_dice([(probabilities, masks)], 0.5, exclusive=True)
     assert scores["dice/lesion"] == pytest.approx(1 / 3)
     # The image without a lesion has a false alarm: 0.
     assert scores["dice/all_empty1"] == pytest.approx((2 / 3) / 3)
@@ -24,7 +24,8 @@ def test_hand_computed() -> None:
 def test_no_lesion_at_all_scores_nothing() -> None:
     probabilities = np.ones((2, 1, 4, 4), np.float32)
     probabilities[1] = 0
-    scores = validation_dice(probabilities, np.zeros((2, 4, 4), np.uint8), 0.5, exclusive=True)
+    batch = (probabilities, np.zeros((2, 4, 4), np.uint8))
+    scores = validation_dice([batch], 0.5, exclusive=True)
     assert scores == {"dice/lesion": 0.0, "dice/all_empty1": 0.5}
 
 
@@ -50,5 +51,6 @@ def test_equals_the_aggregate_of_the_table(classes: int, exclusive: bool, seed: 
     names = [f"class {number}" for number in range(classes)]
     table = metrics_table(images, names, 0.4, exclusive)
     expected = aggregate(table, None)
-    scores = validation_dice(probabilities, masks, 0.4, exclusive)
+    batches = [(probabilities[part], masks[part]) for part in (slice(0, 3), slice(3, count))]
+    scores = validation_dice(batches, 0.4, exclusive)
     assert scores == pytest.approx({name: expected[name] for name in scores}, abs=1e-12)

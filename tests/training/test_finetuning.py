@@ -76,7 +76,7 @@ def test_the_best_validated_weights_are_saved(finetuned: Path) -> None:
     data = load_labelled(config)
     network, _ = load_network(finetuned / "weights")
     predictor = predictor_of(network, data, config, choose_execution(config.training))
-    of_images, _ = score(predictor, data, masked_places(data, "val"), config)
+    of_images = score(predictor, data, masked_places(data, "val"), config)
     assert aggregate(of_images, "normal")["dice/all_empty1"] == pytest.approx(
         scores[best], abs=1e-12
     )
