@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from ssl_registry.build import create as create
 from ssl_registry.config.finetune import FinetuneConfig
 from ssl_registry.config.load import validate
+from ssl_registry.config.path import expanded
 from ssl_registry.config.pretrain import PretrainConfig
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -90,11 +91,16 @@ def evaluate(run: Path | str, *, device: str = "auto") -> dict[str, float]:
     """
     from ssl_registry.training.testing import run_evaluation
 
-    return run_evaluation(Path(run), device)
+    return run_evaluation(expanded(run), device)
 
 
 def predict(
-    weights: Path | str, images: Sequence[Path | str], out: Path | str, *, device: str = "auto"
+    weights: Path | str,
+    images: Sequence[Path | str] | Path | str,
+    out: Path | str,
+    *,
+    device: str = "auto",
+    overwrite: bool = False,
 ) -> list[Path]:
     """Segment image files: writes `<name>.png`, `<name>_overlay.png` and `areas.csv` into `out`.
 
@@ -103,9 +109,10 @@ def predict(
 
     Args:
         weights: Folder of a fine-tuned segmentation network.
-        images: Image files; of a folder, all pictures in it.
+        images: Image files, or one; of a folder, all pictures in it.
         out: Folder to write to.
         device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`.
+        overwrite: Replace files of these names that are in `out` already.
 
     Returns:
         The masks' paths, in the order of the images.
@@ -113,11 +120,18 @@ def predict(
     Raises:
         WeightsError: `weights` holds no segmentation network.
         DataError: Some images cannot be read; the others are done. Or two results would have
-            one name, or one would replace an image.
+            one name, or one would replace an image, or a file without `overwrite`.
     """
     from ssl_registry.evaluation.predict import predict_files
 
-    return predict_files(Path(weights), [Path(image) for image in images], Path(out), device)
+    several = [images] if isinstance(images, (str, Path)) else images
+    return predict_files(
+        expanded(weights),
+        [expanded(i) for i in several],
+        expanded(out),
+        device,
+        overwrite=overwrite,
+    )
 
 
 def _checked(model: type[Model], config: Model | Mapping[str, Any]) -> Model:
@@ -125,4 +139,4 @@ def _checked(model: type[Model], config: Model | Mapping[str, Any]) -> Model:
 
 
 def _path(out: Path | str | None) -> Path | None:
-    return None if out is None else Path(out)
+    return None if out is None else expanded(out)

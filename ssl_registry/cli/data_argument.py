@@ -138,10 +138,15 @@ def data_table(word: str) -> dict[str, Any]:
 
 
 def _of_file(path: Path) -> list[tuple[str, dict[str, Any]]]:
+    from ssl_registry.cli.config import detect
     from ssl_registry.config.load import read_toml
+    from ssl_registry.config.presets import KEY, with_presets
     from ssl_registry.errors import ConfigError
 
-    found = read_toml(path).get("data")
+    table = read_toml(path)
+    if KEY in table:
+        table = with_presets(table, detect(table)).table
+    found = table.get("data")
     entries = found if isinstance(found, list) else [] if found is None else [found]
     if not entries:
         raise ConfigError(

@@ -113,6 +113,9 @@ def clear(
 
 def _named(entries: Sequence[CacheEntry], keys: Sequence[str]) -> list[CacheEntry]:
     """The entries whose keys begin with one of `keys`; all if none is given."""
+    if "" in keys:
+        # Such as a variable that is not set: it would mean all of them.
+        raise click.UsageError("a KEY is empty; say --all for all caches")
     for key in keys:
         if not any(entry.key.startswith(key) for entry in entries):
             raise click.UsageError(f"no cache begins with {key!r}; see: ssl-registry data cache")

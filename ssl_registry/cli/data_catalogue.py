@@ -89,19 +89,40 @@ def info(name: str, as_json: bool) -> None:
 
 
 def _described(found: Found) -> tuple[DatasetInfo, DatasetConfig | None]:
-    """The facts of a dataset with its default settings; without, if it has no such."""
+    """The facts of a dataset with its default settings; without, if it has no such.
+
+    Raises:
+        UserError: The dataset cannot be loaded.
+    """
+    from ssl_registry.errors import PluginError, UserError
+
+    try:
+        return _facts_and_config(found)
+    except UserError:
+        raise
+    except Exception as error:
+        raise PluginError(
+            f"{found.described} fails with {type(error).__name__}: {error}"
+        ) from error
+
+
+def _facts_and_config(found: Found) -> tuple[DatasetInfo, DatasetConfig | None]:
     from ssl_registry import registry
     from ssl_registry.build import build_dataset
     from ssl_registry.config.load import validate
     from ssl_registry.errors import ConfigError
+    from ssl_registry.interfaces.dataset import DatasetInfo
 
     name = f"{found.plugin.provider}/{found.component.name}"
     model: Any = registry.config_model("dataset", name)
     try:
         config: DatasetConfig = validate(model, {"name": name}, name)
     except ConfigError:  # it has settings without a default
-        factory: Any = registry.factory("dataset", name)
-        return factory.info, None
+        facts = getattr(registry.factory("dataset", name), "info", None)
+        if isinstance(facts, DatasetInfo):
+            return facts, None
+        config = validate(model, {**model.check_settings, "name": name}, name)
+        return build_dataset(config).info, None
     return build_dataset(config).info, config
 
 

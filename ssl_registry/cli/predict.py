@@ -24,7 +24,10 @@ from ssl_registry.cli.text import verbatim
 )
 @out_option("Folder the masks are written to.", required=True)
 @device_option
-def predict(weights: Path, images: tuple[Path, ...], out: Path, device: str) -> None:
+@click.option("--overwrite", is_flag=True, help="Replace results that are there already.")
+def predict(
+    weights: Path, images: tuple[Path, ...], out: Path, device: str, overwrite: bool
+) -> None:
     """Write the masks of images, and their areas.
 
     Beside each mask stands a picture with its outline, and areas.csv lists the areas. WEIGHTS is
@@ -33,5 +36,5 @@ def predict(weights: Path, images: tuple[Path, ...], out: Path, device: str) -> 
     """
     from ssl_registry import api
 
-    for mask in api.predict(weights, images, out, device=device):
+    for mask in api.predict(weights, images, out, device=device, overwrite=overwrite):
         click.echo(mask)

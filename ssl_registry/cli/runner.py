@@ -40,6 +40,13 @@ COMMANDS = {
 _ENVIRONMENT = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 
 
+_LESS_MEMORY = (
+    "lower training.batch_size or image_size; or keep the batch and set training.checkpointing = "
+    "true, training.accumulation = 2 (batch statistics and negatives then come from half of it), "
+    "or training.data_on_device = false"
+)
+
+
 class Runner(LazyGroup):
     """The top group; turns whatever ends a command into a message and an exit status."""
 
@@ -72,10 +79,18 @@ class Runner(LazyGroup):
             place = f": {error.filename}" if error.filename else ""
             _say(f"error: {error.strerror}{place}")
             sys.exit(USERS_MISTAKE)
-        except Exception:
-            _report_bug()
+        except Exception as error:
+            if not _out_of_memory(error):
+                _report_bug()
+            _say(f"error: out of memory: {error}\n{_LESS_MEMORY}")
+            sys.exit(USERS_MISTAKE)
         # Commands return nothing; click gives a number only for `ctx.exit(number)`.
         sys.exit(status if isinstance(status, int) else 0)
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Whether it is Python's error or that of torch, which is not imported for this."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
 
 
 def _show_warning(

@@ -24,6 +24,7 @@ _STUDY = click.argument("study", metavar="FILE")
 
 
 @click.group(
+    invoke_without_command=True,
     epilog=verbatim(
         """
         Examples:  ssl-registry components study               (those that are shipped)
@@ -31,10 +32,13 @@ _STUDY = click.argument("study", metavar="FILE")
                    ssl-registry study run my-study.toml --workers 2
                    ssl-registry study status my-study.toml
         """
-    )
+    ),
 )
-def study() -> None:
+@click.pass_context
+def study(ctx: click.Context) -> None:
     """Many runs from one file: pre-trainings, fine-tunings, one table."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
 @study.command(

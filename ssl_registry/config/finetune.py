@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, SerializeAsAny, model_validator
 
 from ssl_registry.config.model import ComponentConfig, component
+from ssl_registry.config.path import UserPath
 from ssl_registry.config.run import Backbone, Dataset, Decoder, RunConfig, Scope
 from ssl_registry.config.training import FinetuningConfig
 
@@ -30,7 +30,7 @@ class FinetuneConfig(RunConfig):
     fraction: float = Field(
         default=1.0, gt=0, le=1, description="Share of the training labels; nested, stratified."
     )
-    weights: Path | None = Field(
+    weights: UserPath | None = Field(
         default=None, description="Folder of pre-trained weights; none: random initial weights."
     )
     scope: Scope = Field(

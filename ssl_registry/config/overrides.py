@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from ssl_registry.errors import ConfigError
+
+_INSTEAD: Final = {"training": ("epochs", "steps"), "optimizer": ("warmup_epochs", "warmup_steps")}
+"""By table, a setting and the other one that would take its place."""
+
+
+def replaced_by(name: str, settings: Mapping[str, Any]) -> set[str]:
+    """The settings of a table `name` that, left below `settings`, would take their place."""
+    if name not in _INSTEAD:
+        return set()
+    key, other = _INSTEAD[name]
+    return {other} if key in settings and other not in settings else set()
 
 
 def apply_overrides(table: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
@@ -14,7 +25,8 @@ def apply_overrides(table: Mapping[str, Any], overrides: Sequence[str]) -> dict[
 
     The value is read as TOML, or taken as text where it is none; without a value the key is
     removed, so that what a preset says, or the default, holds. A number in the key is a place in a
-    list (`data.0.root=/images`), also in one that comes from a preset.
+    list (`data.0.root=/images`), also in one that comes from a preset. A length in epochs
+    replaces one in steps.
 
     Raises:
         ConfigError: An override is malformed or goes through something that is no table.
@@ -25,11 +37,11 @@ def apply_overrides(table: Mapping[str, Any], overrides: Sequence[str]) -> dict[
         keys = [part.strip() for part in key.split(".")]
         if not equals or not all(keys):
             raise ConfigError(f"override {override!r} is not of the form key=value")
-        place = _place(result, keys[:-1], override)
         if text.strip():
-            _set(place, keys[-1], _value(text.strip()), override)
-        else:
-            _remove(place, keys[-1], override)
+            place = _place(result, keys[:-1], override)
+            _set(place, keys, _value(text.strip()), override)
+        elif _is_there(result, keys[:-1]):
+            _remove(_place(result, keys[:-1], override), keys[-1], override)
     return result
 
 
@@ -65,8 +77,25 @@ def _place(table: dict[str, Any], keys: Sequence[str], override: str) -> Any:
     return place
 
 
-def _set(place: Any, key: str, value: Any, override: str) -> None:
-    place[_index(place, key, override) if isinstance(place, list) else key] = value
+def _is_there(table: Mapping[str, Any], keys: Sequence[str]) -> bool:
+    """Whether there is anything that the last key of an override could be removed from."""
+    place: Any = table
+    for key in keys:
+        if isinstance(place, Mapping):
+            place = place.get(key)
+        elif isinstance(place, list):
+            return True  # a place that the list lacks is told
+    return place is not None
+
+
+def _set(place: Any, keys: Sequence[str], value: Any, override: str) -> None:
+    key = keys[-1]
+    if isinstance(place, list):
+        place[_index(place, key, override)] = value
+        return
+    for hidden in replaced_by(keys[-2] if len(keys) > 1 else "", {key: value}):
+        place.pop(hidden, None)
+    place[key] = value
 
 
 def _remove(place: Any, key: str, override: str) -> None:

@@ -8,6 +8,8 @@ A config that says `preset = "a"` or `preset = ["a", "b"]` is laid over `a`, the
   lies below, since its settings would not fit.
 - Everything else, lists too, replaces what lies below. Only a table with numbers as keys changes
   single entries of a list: `data.0.root = "/images/busi"`.
+- A length in epochs replaces one in steps that lies below, which would take its place: `epochs`
+  and `steps`, `warmup_epochs` and `warmup_steps`.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ssl_registry import registry
+from ssl_registry.config.overrides import replaced_by
 from ssl_registry.errors import ConfigError, PluginError
 from ssl_registry.registry import Found
 
@@ -77,7 +80,8 @@ class Merged:
             return self._in_list(place, below, above, origin)
         if lower is None or upper is None or _differ(lower, upper):
             return self._replaced(place, above, origin)
-        merged = dict(lower)
+        hidden = replaced_by(place[-1] if place else "", upper)
+        merged = {key: value for key, value in lower.items() if key not in hidden}
         for key, value in upper.items():
             inner = (*place, key)
             if key in merged:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
+from ssl_registry.config.path import UserPath
 from ssl_registry.config.strict import StrictModel
 
 Part = Literal["train", "val", "test"]
@@ -21,8 +21,8 @@ class SplitConfig(StrictModel):
     kind: Literal["auto", "random", "stratified", "official", "file"] = Field(
         default="auto",
         description="random; stratified by label; official (as the release divides it); file; or "
-        "auto: official where the release divides all images and neither ratios nor group_by "
-        "ask for something else; random elsewhere.",
+        "auto: official where the release divides all images and neither ratios, seed nor "
+        "group_by ask for something else; random elsewhere.",
     )
     ratios: tuple[float, float, float] = Field(
         default=RATIOS, description="Shares of train, val and test; any positive scale."
@@ -35,7 +35,7 @@ class SplitConfig(StrictModel):
             "(and the groups they are in)."
         ),
     )
-    file: Path | None = Field(
+    file: UserPath | None = Field(
         default=None,
         description="For kind file: a CSV with a column `id` or `original_filepath`, and `split`.",
     )
@@ -64,10 +64,13 @@ def laid_over(
 
     So another seed does not tear patients apart. Changes of an official split, or one from a
     file, are about a draw, unless they name the kind; with `grouped` that is one of groups.
+    So are ratios and a seed where the kind is `auto`, which else may be the release's division.
     """
     table = base.model_dump(include={"kind", "ratios", "seed", "group_by"})
     if base.kind in ("official", "file"):
         table |= {"kind": "random", "group_by": "group" if grouped else "none"}
+    elif base.kind == "auto" and not {"ratios", "seed"}.isdisjoint(changes):
+        table["kind"] = "random"
     table |= changes
     if table["kind"] in ("official", "file") and "group_by" not in changes:
         table["group_by"] = "none"

@@ -128,7 +128,11 @@ class AxesConfig(StrictModel):
     def values(self) -> dict[str, tuple[AxisValue, ...]]:
         """The values of each axis that has any."""
         named: dict[str, tuple[AxisValue, ...]] = {n: (*v,) for n, v in self.named().items()}
-        return named | {name: values for name in LISTED if (values := getattr(self, name))}
+        return named | self.listed()
+
+    def listed(self) -> dict[str, tuple[AxisValue, ...]]:
+        """The axes of plain values that have any, in order."""
+        return {name: values for name in LISTED if (values := getattr(self, name))}
 
     def named(self) -> dict[str, Variants]:
         """The axes of named values that have any, in order."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ssl_registry.config.strict import StrictModel
 
@@ -40,6 +40,15 @@ class OptimizerConfig(StrictModel):
     warmup_steps: int | None = Field(
         default=None, ge=0, description="Steps of linear warm-up, in place of `warmup_epochs`."
     )
+
+    @model_validator(mode="after")
+    def _falling(self) -> Self:
+        if self.final_learning_rate > self.learning_rate:
+            raise ValueError(
+                f"final_learning_rate = {self.final_learning_rate:g} is above learning_rate = "
+                f"{self.learning_rate:g}"
+            )
+        return self
 
     def rate_factor(self, batch_size: int) -> float:
         """What the rates are multiplied with in a run whose steps take `batch_size` images."""
@@ -138,7 +147,10 @@ class FinetuningOptimizerConfig(OptimizerConfig):
 
     learning_rate: float = Field(default=1e-4, gt=0, description="Peak rate.")
     final_learning_rate: float = Field(
-        default=1e-5, ge=0, description="Rate the cosine ends at, after the last step."
+        default_factory=lambda settings: min(1e-5, settings.get("learning_rate", 1e-5)),
+        ge=0,
+        description="Rate the cosine ends at, after the last step; default: 1e-5, and no more "
+        "than the peak.",
     )
     weight_decay: float = Field(default=1e-6, ge=0, description="Weight decay.")
 

@@ -45,10 +45,12 @@ class _Result:
     areas: tuple[int, ...]
 
 
-def predict_files(weights: Path, images: Sequence[Path], out: Path, device: str) -> list[Path]:
+def predict_files(
+    weights: Path, images: Sequence[Path], out: Path, device: str, *, overwrite: bool
+) -> list[Path]:
     """Segment image files in batches; see `ssl_registry.predict`."""
     files = list(_expanded(images))
-    _check_names(files, out)
+    _check_names(files, out, overwrite)
     check_possible(out)
     execution = choose_execution(TrainingConfig(device=device))
     network, card = load_network(weights)
@@ -137,8 +139,8 @@ def _files(image: Path, out: Path) -> tuple[Path, Path]:
     return out / f"{image.stem}.png", out / f"{image.stem}_overlay.png"
 
 
-def _check_names(images: Sequence[Path], out: Path) -> None:
-    """No two results may have one name, and none may replace an image that was given."""
+def _check_names(images: Sequence[Path], out: Path, overwrite: bool) -> None:
+    """No two results may have one name, and none may replace an image, or any file unasked."""
     results = [out / AREAS, *(file for image in images for file in _files(image, out))]
     twice = [file for file, count in Counter(results).items() if count > 1]
     if twice:
@@ -152,6 +154,13 @@ def _check_names(images: Sequence[Path], out: Path) -> None:
             raise DataError(
                 f"{file} is one of the images and would be replaced; choose another folder"
             )
+    there = [file for file in results if file.exists()]
+    if there and not overwrite:
+        more = f" and {len(there) - 1} more" if len(there) > 1 else ""
+        raise DataError(
+            f"{there[0]}{more} would be replaced; choose another folder, or say overwrite "
+            "(--overwrite)"
+        )
 
 
 def _write(pixels: Image, path: Path) -> None:

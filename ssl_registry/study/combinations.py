@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ssl_registry.config.study import LISTED, NONE, AxisValue, StudyConfig, VariantConfig
+from ssl_registry.config.study import NONE, AxisValue, StudyConfig, VariantConfig
 from ssl_registry.errors import ConfigError
 from ssl_registry.registry import suggest
 
@@ -43,7 +43,7 @@ def combinations(config: StudyConfig) -> Iterator[Combination]:
 
     Values of axes that only concern pre-training are `NONE` where there is none.
     """
-    named, listed = config.axes.named(), _listed(config)
+    named, listed = config.axes.named(), config.axes.listed()
     idle = {
         *(name for name, variants in named.items() if not _matters(variants.values())),
         *_OF_PRETRAINING,
@@ -74,11 +74,6 @@ def left_out(config: StudyConfig) -> list[str]:
         for name, variant in variants.items()
         if variant.weights == "" and name not in config.without.get(axis, ())
     ]
-
-
-def _listed(config: StudyConfig) -> dict[str, Sequence[AxisValue]]:
-    """The axes of plain values that have any."""
-    return {name: values for name in LISTED if (values := getattr(config.axes, name))}
 
 
 def _matters(variants: Iterable[VariantConfig]) -> bool:

@@ -9,11 +9,13 @@ from typing import Any, Literal
 
 from ssl_registry import registry
 from ssl_registry.config.finetune import FinetuneConfig
+from ssl_registry.config.presets import SECTIONS
 from ssl_registry.config.pretrain import PretrainConfig
 from ssl_registry.config.run import RunConfig
 from ssl_registry.config.study import NONE, AxisValue, StudyConfig, VariantConfig
 from ssl_registry.errors import ConfigError
 from ssl_registry.provenance import components_used, resolved, run_id
+from ssl_registry.study.chosen_paths import Place, chosen_paths, chosen_places
 from ssl_registry.study.combinations import Combination, check_without, combinations, left_out
 from ssl_registry.study.plan import Plan, PlannedRun, Row
 from ssl_registry.study.settings import check_tables, finetuning_of, pretraining_of
@@ -56,7 +58,10 @@ class _Expander:
         self.finetunings: dict[str, PlannedRun] = {}
         self.rows: list[Row] = []
         self._pretrain_configs: dict[tuple[Any, ...], tuple[str, PretrainConfig]] = {}
-        self._finetunes: dict[tuple[Any, ...], tuple[FinetuneConfig, list[dict[str, str]]]] = {}
+        self._finetunes: dict[
+            tuple[Any, ...], tuple[FinetuneConfig, list[dict[str, str]], dict[str, str]]
+        ] = {}
+        self._places: dict[str, frozenset[Place]] = {}
         self._digests: dict[str, str] = {}
 
     def add(self, part: str, config: StudyConfig) -> None:
@@ -66,6 +71,7 @@ class _Expander:
         layers += (v for axis in config.axes.named().values() for v in axis.values())
         for name in dict.fromkeys(name for layer in layers for name in layer.data):
             registry.find("dataset", name)
+        self._places = {section: chosen_places(config, section) for section in SECTIONS}
         for combination in combinations(config):
             self._add(part, config, combination)
 
@@ -78,11 +84,12 @@ class _Expander:
         cell = (part, *(value for name, value in values.items() if name != "seed"))
         if cell not in self._finetunes:
             config = finetuning_of(study, combination, pretraining, origin)
-            self._finetunes[cell] = config, components_used(config)
-        config, components = self._finetunes[cell]
+            paths = chosen_paths(config, self._places["finetune"])
+            self._finetunes[cell] = config, components_used(config), paths
+        config, components, paths = self._finetunes[cell]
         config = config.model_copy(update={"seed": values["seed"]})
         start = needs or self._digest(combination.weights)
-        identity = run_id(config, components, {"weights": start})
+        identity = run_id(config, components, {"weights": start, **paths})
         self.rows.append(Row(part, values, identity))
         keep = study.keep_weights == "all" or (
             study.keep_weights == "first-seed" and values["seed"] == study.axes.seed[0]
@@ -106,7 +113,8 @@ class _Expander:
         key = (part, *values.values())
         if key not in self._pretrain_configs:
             config = pretraining_of(study, combination, origin)
-            identity = run_id(config, components_used(config), {})
+            paths = chosen_paths(config, self._places["pretrain"])
+            identity = run_id(config, components_used(config), paths)
             self._pretrain_configs[key] = identity, config
             if identity not in self.pretrainings:
                 run = _run("pretrain", identity, config, values, needs="", keep=True)

@@ -158,6 +158,8 @@ def test_clear_asks_nobody_without_a_terminal(caches: Path) -> None:
 def test_clear_needs_to_know_what(caches: Path) -> None:
     assert "say which caches" in call("clear", code=2).stderr
     assert "not both" in call("clear", "first", "--all", code=2).stderr
+    # A variable that is not set begins every key.
+    assert "a KEY is empty" in call("clear", "", "--yes", code=2).stderr
     assert len(names(caches)) == 4
 
 

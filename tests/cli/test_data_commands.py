@@ -6,15 +6,16 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 import pytest
 from click.testing import CliRunner, Result
 
-from ssl_registry import DatasetInfo, Release
+from ssl_registry import Component, DatasetInfo, Release, registry
 from ssl_registry.build import create
 from ssl_registry.cli.data import COMMANDS, data
 from ssl_registry.cli.data_argument import data_config, data_configs
@@ -22,6 +23,7 @@ from ssl_registry.cli.runner import runner
 from ssl_registry.config.folder import FolderDatasetConfig
 from ssl_registry.data import verify as verifying
 from ssl_registry.data.verify import Count, Verification
+from ssl_registry.discovery import PluginRecord
 from ssl_registry.errors import ComponentNotFoundError, ConfigError
 from ssl_registry.registry import components
 
@@ -54,6 +56,13 @@ def test_a_name_and_a_folder() -> None:
 def test_a_config(file: Path, text: str, names: list[str]) -> None:
     file.write_text(text)
     assert [config.name for config in data_configs([str(file)])] == names
+
+
+def test_a_config_is_laid_over_its_presets(file: Path) -> None:
+    file.write_text('preset = ["moco-recommended", "paper-multi-organ"]\n[data.1]\nroot = "here"\n')
+    first, second, third = data_configs([str(file)])
+    assert [first.name, second.name, third.name] == ["busi", "camus", "covid_lus"]
+    assert second.model_dump()["root"] == Path("here")
 
 
 def test_overrides_of_one_and_of_several(file: Path) -> None:
@@ -187,6 +196,44 @@ def test_a_dataset_that_cannot_be_loaded_hurts_no_other(monkeypatch: pytest.Monk
     assert "no_such_module" in rows["busi"]["licence"]
     assert rows["phantom"]["organ"] == "mixed"
     assert invoke("info", "busi").exit_code == 2
+
+
+class OrganConfig(FolderDatasetConfig):
+    check_settings: ClassVar[Mapping[str, Any]] = {"organ": "liver"}
+
+    name: str = "of_an_organ"
+    organ: str
+
+
+class OfAnOrgan:
+    """A dataset whose facts depend on its settings, and that fails for one organ."""
+
+    def __init__(self, config: OrganConfig) -> None:
+        if OrganConfig.check_settings["organ"] == "none":
+            raise RuntimeError("there is no such organ")
+        self.info = DatasetInfo(
+            organ=config.organ, modality="ultrasound", licence="own", citation="", source=""
+        )
+
+
+def test_facts_may_depend_on_settings_without_a_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    part = Component(
+        "dataset", "of_an_organ", f"{__name__}:OfAnOrgan", config=f"{__name__}:OrganConfig"
+    )
+    others = tuple({found.plugin.name: found.plugin for found in components()}.values())
+    record = PluginRecord("organs", __name__, "organs-dist", "1", "ok", components=(part,))
+    monkeypatch.setattr(registry, "plugins", lambda: (*others, record))
+    rows = {row["name"]: row for row in json.loads(invoke("list", "--json").stdout)}
+    assert (rows["of_an_organ"]["organ"], rows["of_an_organ"]["found"]) == ("liver", None)
+    assert "the folder that its settings name" in invoke("info", "of_an_organ").stdout
+
+    monkeypatch.setattr(OrganConfig, "check_settings", {"organ": "none"})
+    rows = {row["name"]: row for row in json.loads(invoke("list", "--json").stdout)}
+    assert "RuntimeError: there is no such organ" in rows["of_an_organ"]["licence"]
+    assert rows["phantom"]["organ"] == "mixed"
+    result = invoke("info", "of_an_organ")
+    assert result.exit_code == 2
+    assert "of plugin organs" in result.stderr
 
 
 def described(monkeypatch: pytest.MonkeyPatch, **facts: Any) -> None:

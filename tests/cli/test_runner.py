@@ -14,6 +14,7 @@ from pathlib import Path
 
 import click
 import pytest
+import torch
 from click.testing import CliRunner, Result
 
 import ssl_registry
@@ -39,6 +40,13 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], Result
         return invoke("fails")
 
     return run
+
+
+@pytest.mark.parametrize("group", ["data", "weights", "study"])
+def test_a_group_without_a_command_shows_its_help(group: str) -> None:
+    result = invoke(group)
+    assert result.exit_code == 0
+    assert result.stdout == invoke(group, "--help").stdout
 
 
 @pytest.mark.parametrize("words", [(), ("--help",), ("-h",)])
@@ -119,6 +127,14 @@ def test_a_full_disk_is_no_bug(failing: Callable[[BaseException], Result]) -> No
     result = failing(OSError(errno.ENOSPC, "No space left on device", "runs/a/log.jsonl"))
     assert result.exit_code == 2
     assert result.stderr == "error: No space left on device: runs/a/log.jsonl\n"
+
+
+def test_no_more_memory_is_no_bug(failing: Callable[[BaseException], Result]) -> None:
+    for error in (torch.OutOfMemoryError("CUDA out of memory: 3 GiB"), MemoryError("9 GiB")):
+        result = failing(error)
+        assert result.exit_code == 2
+        assert f"error: out of memory: {error}\nlower training.batch_size" in result.stderr
+        assert "Traceback" not in result.stderr
 
 
 def test_other_system_errors_are_bugs(failing: Callable[[BaseException], Result]) -> None:

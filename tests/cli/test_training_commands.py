@@ -91,10 +91,14 @@ def test_predict_prints_what_it_wrote(monkeypatch: pytest.MonkeyPatch) -> None:
     recorder = Recorder([Path("masks/a.png"), Path("masks/b.png")])
     monkeypatch.setattr(api, "predict", recorder)
     result = invoke("predict", "weights", "a.png", "b.jpg", "--out", "masks")
-    assert invoke("predict", "w", "a.png", "--out", "m", "--device", "cpu").exit_code == 0
+    assert (
+        invoke("predict", "w", "a.png", "--out", "m", "--device", "cpu", "--overwrite").exit_code
+        == 0
+    )
     (args, options), (_, given) = recorder.calls
     assert args == (Path("weights"), (Path("a.png"), Path("b.jpg")), Path("masks"))
-    assert (options, given) == ({"device": "auto"}, {"device": "cpu"})
+    assert options == {"device": "auto", "overwrite": False}
+    assert given == {"device": "cpu", "overwrite": True}
     assert result.stdout == "masks/a.png\nmasks/b.png\n"
 
 

@@ -73,6 +73,24 @@ def test_without_a_value_the_key_is_removed() -> None:
     }
 
 
+def test_nothing_is_made_to_remove_something_from_it() -> None:
+    assert apply_overrides({"a": 1}, ["decoder.width=", "training.optimizer.name="]) == {"a": 1}
+
+
+def test_a_length_in_epochs_replaces_one_in_steps() -> None:
+    table = {"training": {"steps": 9, "optimizer": {"warmup_steps": 3}}, "method": {"steps": 4}}
+    assert apply_overrides(
+        table, ["training.epochs=2", "training.optimizer.warmup_epochs=1", "method.epochs=5"]
+    ) == {
+        "training": {"epochs": 2, "optimizer": {"warmup_epochs": 1}},
+        "method": {"steps": 4, "epochs": 5},
+    }
+    # The later one holds, and steps stand beside epochs as they do in a file.
+    given = ["training.epochs=2", "training.steps=7"]
+    assert apply_overrides({}, given) == {"training": {"epochs": 2, "steps": 7}}
+    assert apply_overrides({}, given[::-1]) == {"training": {"epochs": 2}}
+
+
 @pytest.mark.parametrize(
     ("override", "complaint"),
     [

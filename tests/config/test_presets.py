@@ -44,6 +44,12 @@ training = { epochs = 2 }
 [finetune]
 image_size = 40
 """
+COUNTED = """
+[pretrain]
+training = { steps = 999, optimizer = { name = "lars", warmup_steps = 50 } }
+data = [{ name = "folder", root = "a" }]
+method = "contrast"
+"""
 TUNE = """
 [finetune]
 backbone = "plain"
@@ -105,6 +111,21 @@ def test_presets_are_laid_over_each_other_in_order() -> None:
     assert pretrain(preset=["calm", "fast"]).training.epochs == 2
     assert pretrain(preset=["fast", "calm"]).training.epochs == 7
     assert pretrain(preset=["fast", "calm"]).preset == ("fast", "calm")
+
+
+def test_epochs_replace_the_steps_of_a_preset(ship: Ship) -> None:
+    ship(calm=CALM, counted=COUNTED)
+
+    def length(**table: Any) -> tuple[int, int]:
+        training = pretrain(**table).training
+        return training.total_steps(10), training.optimizer.warmup(10)
+
+    assert length(preset="counted") == (999, 50)
+    assert length(preset="counted", training={"epochs": 2}) == (20, 50)
+    assert length(preset="counted", training={"optimizer": {"warmup_epochs": 1}}) == (999, 10)
+    assert length(preset="counted", training={"epochs": 2, "steps": 5}) == (5, 50)
+    assert length(preset=["counted", "calm"]) == (70, 30)
+    assert length(preset=["calm", "counted"]) == (999, 50)
 
 
 def leaves(table: dict[str, Any], path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:

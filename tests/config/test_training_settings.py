@@ -13,7 +13,12 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import nn
 
-from ssl_registry.config.training import OptimizerConfig, PretrainingConfig, TrainingConfig
+from ssl_registry.config.training import (
+    FinetuningOptimizerConfig,
+    OptimizerConfig,
+    PretrainingConfig,
+    TrainingConfig,
+)
 from ssl_registry.interfaces.training import StepOutput, Trainable
 from ssl_registry.training.device import choose_execution
 from ssl_registry.training.job import Job
@@ -71,6 +76,16 @@ def test_warm_up_in_epochs_or_steps() -> None:
 )
 def test_the_length_of_a_run(settings: dict[str, Any], steps: int) -> None:
     assert TrainingConfig(**settings).total_steps(steps_per_epoch=3) == steps
+
+
+def test_the_rate_never_rises() -> None:
+    assert FinetuningOptimizerConfig().final_learning_rate == 1e-5
+    low = FinetuningOptimizerConfig(learning_rate=1e-6)
+    assert (low.learning_rate, low.final_learning_rate) == (1e-6, 1e-6)
+    assert FinetuningOptimizerConfig.model_validate(low.model_dump()) == low
+    message = "final_learning_rate = 0.001 is above learning_rate = 0.0003"
+    with pytest.raises(ValidationError, match=message):
+        OptimizerConfig(final_learning_rate=1e-3)
 
 
 @pytest.mark.parametrize("settings", [{"steps": 0}, {"optimizer": {"reference_batch": 0}}])

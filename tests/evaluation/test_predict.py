@@ -164,7 +164,7 @@ def test_batches_of_large_images_are_small(
     for pixels, expected in ((2 * size**2, [2, 2, 1]), (size**2 - 1, [1] * 5)):
         sizes.clear()
         monkeypatch.setattr("ssl_registry.evaluation.portions._PIXELS", pixels)
-        assert len(predict(finetuned / "weights", files, tmp_path / "out")) == len(files)
+        assert len(predict(finetuned / "weights", files, tmp_path / f"{pixels}")) == len(files)
         assert sizes == expected
 
 
@@ -204,6 +204,34 @@ def test_an_image_is_never_replaced_by_its_mask(finetuned: Path, tmp_path: Path)
     with pytest.raises(DataError, match="would be replaced"):
         predict(finetuned / "weights", [image], tmp_path)
     assert image.read_bytes() == before
+
+
+def test_nothing_else_is_replaced_unasked(finetuned: Path, tmp_path: Path) -> None:
+    image = picture(tmp_path / "scan.png", "L", (40, 40))
+    out = tmp_path / "masks"
+    out.mkdir()
+    for name in ("scan.png", "areas.csv"):
+        (out / name).write_text("drawn by hand")
+        with pytest.raises(DataError, match=rf"{name} would be replaced; .*overwrite"):
+            predict(finetuned / "weights", [image], out)
+        assert [file.name for file in out.iterdir()] == [name]
+        assert (out / name).read_text() == "drawn by hand"
+        (out / name).unlink()
+    masks = predict(finetuned / "weights", [image], out)
+    with pytest.raises(DataError, match=r"areas.csv and 2 more would be replaced"):
+        predict(finetuned / "weights", [image], out)
+    assert predict(finetuned / "weights", [image], out, overwrite=True) == masks
+
+
+def test_one_image_needs_no_list(
+    finetuned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = picture(tmp_path / "scan.png", "L", (40, 40))
+    (mask,) = predict(finetuned / "weights", image, tmp_path / "a")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (again,) = predict(finetuned / "weights", "~/scan.png", "~/b")
+    assert (mask, again) == (tmp_path / "a" / "scan.png", tmp_path / "b" / "scan.png")
+    assert mask.read_bytes() == again.read_bytes()
 
 
 def test_other_mistakes(finetuned: Path, tmp_path: Path) -> None:

@@ -56,3 +56,10 @@ def test_a_table_of_a_split_is_laid_over_the_dataset_s_own(tmp_path: Path) -> No
     assert split("camus", kind="official")["group_by"] == "none"
     assert split("cifar10", seed=7)["group_by"] == "none"
     assert split("bus_bra", kind="official")["group_by"] == "none"
+    # Ratios or a seed ask for a draw, though a folder may be divided by its release.
+    assert split("image_folder")["kind"] == "auto"
+    assert split("image_folder", group_by="none")["kind"] == "auto"
+    assert split("image_folder", seed=42)["kind"] == "random"
+    assert split("image_folder", ratios=(0.7, 0.1, 0.2))["kind"] == "random"
+    resolved = create("dataset", "image_folder", root=tmp_path).config.split.model_dump()
+    assert split("image_folder", **resolved)["kind"] == "auto"
