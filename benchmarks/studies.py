@@ -3,8 +3,9 @@ r"""Time what a study adds to its runs: real ones against a loop by hand, and ma
     python benchmarks/studies.py --rounds 5 --runs 2000
     python benchmarks/studies.py --rounds 2 --runs 2000 --longer 10
 
-By hand is one process that calls `pretrain` and `finetune` for each run of the study, one thread;
-the study has one worker with one thread. It also writes its report, which is timed by itself.
+By hand is once a process for each run, as a command is, and once a single process that calls
+`pretrain` and `finetune` for all of them, one thread each; the study has one worker with one
+thread. It also writes its report, which is timed by itself.
 The study is of the phantom, nine runs of 40 and 80 steps, or of so many times as many: what a study
 adds is the same for short runs and long ones.
 """
@@ -83,16 +84,20 @@ def _without_none(value: Any) -> Any:
     return [_without_none(item) for item in value] if isinstance(value, list) else value
 
 
-def _by_hand(source: Source, place: Path) -> float:
-    runs = []
+def _by_hand(source: Source, place: Path, *, apart: bool) -> float:
+    """Seconds of all runs, in a process of their own each or in one."""
+    runs: list[dict[str, Any]] = []
     for run in plan_study(source).runs.values():
         config = _without_none(dict(run.config))
         if run.needs:
             config["weights"] = str(place / run.needs / "weights")
         runs.append({"kind": run.kind, "config": config, "folder": str(place / run.id)})
-    listed = place / "runs.json"
-    listed.write_text(json.dumps(runs))
-    return _timed([sys.executable, "-c", HAND, str(listed)])
+    seconds = 0.0
+    for number, together in enumerate([[run] for run in runs] if apart else [runs]):
+        listed = place / f"runs-{number}.json"
+        listed.write_text(json.dumps(together))
+        seconds += _timed([sys.executable, "-c", HAND, str(listed)])
+    return seconds
 
 
 def _lengthened(longer: int) -> list[str]:
@@ -110,24 +115,29 @@ def _as_study(file: Path, place: Path, longer: int) -> tuple[float, float]:
 
 
 def overhead(rounds: int, longer: int) -> dict[str, Any]:
-    """The study and the loop in turn."""
-    hand, study, report = [], [], []
+    """Runs apart, runs in a loop, and the study, in turn."""
+    apart, hand, study, report = [], [], [], []
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "overhead.toml"
         file.write_text(STUDY)
         with tempfile.TemporaryDirectory() as place:  # it fills the cache of decoded images
-            _by_hand(read_study(str(file)), Path(place))
+            _by_hand(read_study(str(file)), Path(place), apart=False)
+        source = read_study(str(file), _lengthened(longer))
         for _ in range(rounds):
             with tempfile.TemporaryDirectory() as place:
-                hand.append(_by_hand(read_study(str(file), _lengthened(longer)), Path(place)))
+                apart.append(_by_hand(source, Path(place), apart=True))
+            with tempfile.TemporaryDirectory() as place:
+                hand.append(_by_hand(source, Path(place), apart=False))
                 seconds, again = _as_study(file, Path(place), longer)
                 study.append(seconds)
                 report.append(again)
     without = sorted((b - c) / a for a, b, c in zip(hand, study, report, strict=True))
     return {
+        "apart": statistics.median(apart),
         "hand": statistics.median(hand),
         "study": statistics.median(study),
         "report": statistics.median(report),
+        "ratio_apart": statistics.median(b / a for a, b in zip(apart, study, strict=True)),
         "ratio": statistics.median(b / a for a, b in zip(hand, study, strict=True)),
         "ratio_without_report": statistics.median(without),
         "range_without_report": [without[0], without[-1]],
@@ -174,9 +184,10 @@ def main() -> None:
         found["overhead"] = row = overhead(arguments.rounds, arguments.longer)
         lowest, highest = row["range_without_report"]
         sys.stdout.write(
-            f"nine runs by hand {row['hand']:.1f} s, as a study {row['study']:.1f} s with its "
-            f"report of {row['report']:.1f} s: {row['ratio']:.3f} times, without the report "
-            f"{row['ratio_without_report']:.3f} ({lowest:.3f} to {highest:.3f})\n"
+            f"nine runs one by one {row['apart']:.1f} s, in one process {row['hand']:.1f} s, as a "
+            f"study {row['study']:.1f} s with its report of {row['report']:.1f} s: "
+            f"{row['ratio_apart']:.3f} and {row['ratio']:.3f} times, of the latter without the "
+            f"report {row['ratio_without_report']:.3f} ({lowest:.3f} to {highest:.3f})\n"
         )
     if arguments.json:
         arguments.json.write_text(json.dumps(found, indent=2) + "\n")

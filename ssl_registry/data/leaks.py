@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -124,12 +124,15 @@ def _find_leaks(data: LoadedData) -> LeakReport:
     used = data.places(PARTS)
     samples = [data.samples[place] for place in used]
     parts = [data.parts[sample.id] for sample in samples]
-    images = [_picture(data.cache.images[place]) for place in used]
+
+    def picture(number: int) -> Image:
+        return _picture(data.cache.images[used[number]])
+
     found: list[DuplicatePair] = []
     if data.cache.images.shape[-1] >= SIDE:
         found = find_duplicates(
-            thumbnails(images),
-            lambda place: gray_detail(images[place]),
+            thumbnails(map(picture, range(len(used)))),
+            lambda number: gray_detail(picture(number)),
             keep=_straddling(parts),
             crops=False,
             limit=CLOSE_COMPARISONS,
@@ -174,9 +177,9 @@ def _report(
     return LeakReport(name, tuple(leaks), sizes, _shared_groups(samples, parts))
 
 
-def warn_of_leaks(report: LeakReport) -> None:
-    """Issue a `LeakWarning` for each kind of leak, naming images."""
-    for line in report.lines():
+def warn_of_leaks(lines: Iterable[str]) -> None:
+    """Issue a `LeakWarning` for each sentence."""
+    for line in lines:
         warnings.warn(line, LeakWarning, stacklevel=2)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -39,7 +39,7 @@ def gray_detail(image: Image) -> NDArray[np.uint8]:
     return gray_square(image, side)
 
 
-def thumbnails(images: Sequence[Image]) -> Thumbnails:
+def thumbnails(images: Iterable[Image]) -> Thumbnails:
     """Thumbnails of uint8 images `[H, W]` or `[H, W, 3]`: uint8 `[N, 32, 32]`."""
     rows = [gray_square(image, SIDE) for image in images]
     return np.stack(rows) if rows else np.empty((0, SIDE, SIDE), np.uint8)

@@ -29,10 +29,7 @@ from ssl_registry.nn.normalization import Normalize
 from ssl_registry.nn.segmentation import SegmentationNetwork, output_count
 from ssl_registry.progress import say
 from ssl_registry.training.device import Execution, choose_execution
-from ssl_registry.training.first_weights import (
-    trained_on_test_images,
-    warn_of_earlier_training,
-)
+from ssl_registry.training.first_weights import trained_on_test_images
 from ssl_registry.training.job import Job
 from ssl_registry.training.launch import refuse_several
 from ssl_registry.training.loop import Loop, total_steps
@@ -182,9 +179,7 @@ def run_finetuning(
     with holding(run):
         if run.folder.finished:
             return run.folder.path
-        if leaks:
-            warn_of_leaks(leaks)
-        warn_of_earlier_training(earlier)
+        warn_of_leaks([*(leaks.lines() if leaks else ()), *earlier])
         job = FinetuneJob(task, data, labelled, config, execution)
         loop = Loop(job, config.training, config.seed, run.folder, execution, observers)
         state = loop.train(run.record, resume=resume)

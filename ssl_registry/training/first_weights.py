@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from ssl_registry.data.leaks import LeakWarning
 from ssl_registry.data.load import LoadedData
 
 _NOT_OF_THE_IMAGES = ("split", "weight", "root", "skip_unreadable")
@@ -45,12 +43,6 @@ def trained_on_test_images(origin: Mapping[str, Any], data: LoadedData) -> list[
             )
         record = record.get("pretraining", {})
     return list(dict.fromkeys(found))
-
-
-def warn_of_earlier_training(lines: Sequence[str]) -> None:
-    """Issue a `LeakWarning` for each sentence."""
-    for line in lines:
-        warnings.warn(line, LeakWarning, stacklevel=2)
 
 
 def _tables(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -112,14 +112,14 @@ def test_no_leak_is_no_warning(data: Pictures) -> None:
     assert report.lines() == []
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        warn_of_leaks(report)
+        warn_of_leaks(report.lines())
 
 
 def test_warning_names_a_few_images_and_counts_the_rest() -> None:
     leaks = [Leak(f"t{n}", f"v{n // 2}", "val", 0.9 - n / 100, "copy") for n in range(14)]
     report = LeakReport("set", tuple(leaks), {"val": 9, "test": 9}, {})
     with pytest.warns(LeakWarning) as caught:
-        warn_of_leaks(report)
+        warn_of_leaks(report.lines())
     assert [str(warning.message) for warning in caught] == [
         "set: 7 of 9 val images have near-duplicates among the training images: "
         "v0 ~ t0 (copy, 0.90), v1 ~ t2 (copy, 0.88), v2 ~ t4 (copy, 0.86), v3 ~ t6 (copy, 0.84), "
