@@ -56,6 +56,9 @@ class _GatedStep(ConcatenationStep):
 class AttentionUNetDecoder(SteppedDecoder):
     """The U-Net's decoder with an `AttentionGate` on each skip (Oktay et al. 2018, figure 1).
 
+    As in the common network all skips have a gate; the authors' leaves out the finest, and is
+    deeply supervised, which is a matter of training.
+
     Upsampling, gate, concatenation, double convolution. Steps without a skip have no gate. Sizes
     are handled as in `SteppedDecoder`, so any image size works. With the backbone `unet_encoder`
     and widths 64 to 1024 it is the published net in its common form: 34,877,421 parameters with

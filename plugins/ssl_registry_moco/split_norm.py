@@ -24,6 +24,10 @@ class SplitBatchNorm(LocalStatistics, _BatchNorm):
     Args:
         norm: The layer it takes the place of; parameters and buffers are taken over.
         splits: Number of parts; must divide every training batch.
+
+    Raises:
+        ConfigError: In training, a batch that it does not divide: such as where the network of a
+            method goes on into another training.
     """
 
     def __init__(self, norm: _BatchNorm, splits: int) -> None:
@@ -40,6 +44,12 @@ class SplitBatchNorm(LocalStatistics, _BatchNorm):
         if not self.training:
             return super().forward(images)
         count, channels, *rest = images.shape
+        if count % self.splits:
+            raise ConfigError(
+                f"a batch of {count} images cannot be normalised in {self.splits} parts. If this "
+                "network was pre-trained by moco in this process, load its weights into a new one "
+                "(ssl_registry.load_weights), which has plain norms"
+            )
         # Parts become channels: row r, channel (p, c) is channel c of image r * splits + p.
         parts = images.reshape(count // self.splits, self.splits * channels, *rest)
         mean, variance = self._repeated(self.running_mean), self._repeated(self.running_var)

@@ -29,15 +29,18 @@ class RecurrentConv(nn.Module):
         self.norms = nn.ModuleList(
             nn.BatchNorm2d(channels, affine=False) for _ in range(recurrences + 1)
         )
-        self.scale = nn.Parameter(torch.ones(channels, 1, 1))
-        self.shift = nn.Parameter(torch.zeros(channels, 1, 1))
+        # Of one dimension, as in a norm: so they are spared of weight decay like one.
+        self.scale = nn.Parameter(torch.ones(channels))
+        self.shift = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
         """The last state, of the shape of `x [N, channels, H, W]`."""
         state: Tensor | None = None
         for norm in self.norms:
-            total = self.conv(x if state is None else x + state)
-            state = (norm(total) * self.scale + self.shift).relu()
+            normed = norm(self.conv(x if state is None else x + state))
+            # In the type of the map, which under autocast is not that of the parameters.
+            scale, shift = (p.to(normed.dtype)[:, None, None] for p in (self.scale, self.shift))
+            state = (normed * scale + shift).relu()
         # There is at least one norm.
         return x if state is None else state
 

@@ -59,8 +59,10 @@ class Supervised(Task):
         self._softmax = outputs > self._classes
         self._augmentation = LightPairedAugmentation() if config.augment == "light" else None
         self._frozen_steps = math.ceil(config.freeze_encoder * context.total_steps)
+        # What was frozen before stays so.
+        self._thawed = [p for p in network.backbone.parameters() if p.requires_grad]
         # Parameters that need no gradient when the run begins are not optimised at all.
-        network.backbone.requires_grad_(config.freeze_encoder < 1)
+        self._thaw(config.freeze_encoder < 1)
 
     def parameter_groups(self) -> Iterator[ParameterGroup]:
         """The encoder's parameters at its own rate, then the decoder's and the head's."""
@@ -71,9 +73,13 @@ class Supervised(Task):
     def before_step(self, step: int) -> None:
         """Freeze or thaw the encoder, as is due at `step`."""
         frozen = step < self._frozen_steps
-        self.network.backbone.requires_grad_(not frozen)
+        self._thaw(not frozen)
         if frozen:
             self.network.backbone.eval()
+
+    def _thaw(self, learning: bool) -> None:
+        for parameter in self._thawed:
+            parameter.requires_grad_(learning)
 
     def augment(self, batch: SegmentationBatch) -> SegmentationBatch:
         """Move images and masks alike, and vary brightness, if the config says `light`."""

@@ -69,11 +69,15 @@ class TimmBackbone(Backbone):
                 output_fmt="NCHW",
                 intermediates_only=True,
             )
-        except AssertionError as error:
+        except (AssertionError, RuntimeError) as error:
+            if not _about_size(error):
+                raise
+            coarsest = self.reductions[-1]
             raise ConfigError(
                 f"the timm model {_architecture(self.model)!r} does not take images of "
                 f"{images.shape[-2]}x{images.shape[-1]} px: {error}. Set its size or a flexible "
-                "one in backbone.options, such as img_size = 64 or dynamic_img_size = true"
+                "one in backbone.options, such as img_size = 64 or dynamic_img_size = true; or "
+                f"choose another image_size, such as a multiple of {coarsest} or {2 * coarsest}"
             ) from error
         return list(maps)
 
@@ -153,6 +157,14 @@ def timm_config(
     if arguments:
         config["model_args"] = arguments
     return config
+
+
+def _about_size(error: AssertionError | RuntimeError) -> bool:
+    """Whether the sizes of maps do not fit each other; a lack of memory is another matter."""
+    if isinstance(error, AssertionError):
+        return True
+    words = ("size of tensor", "sizes of tensors", "shape", "kernel size", "output size")
+    return type(error) is RuntimeError and any(word in str(error).lower() for word in words)
 
 
 def _architecture(model: nn.Module) -> str:

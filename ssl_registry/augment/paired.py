@@ -36,7 +36,10 @@ class LightPairedAugmentation(nn.Module):
 
     @torch.no_grad()
     def forward(self, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-        """Augmented images in [0, 1] and masks; what moves in from outside is 0 in both.
+        """Augmented images in [0, 1] and masks.
+
+        What moves in from outside is 0 in the masks, and in the images as dark as the draw of
+        contrast makes what was 0.
 
         Args:
             images: float `[N, C, H, W]` in [0, 1].

@@ -34,17 +34,22 @@ class TwoViews(Augmentation):
     def forward(self, images: Tensor) -> Views:
         """Two views, each `[N, C, H', W']` in [0, 1], of float images `[N, C, H, W]`.
 
+        Of images in half precision they are made in fp32, in which places are exact.
+
         Raises:
             TypeError: The images are not float.
         """
         if not images.is_floating_point():
             raise TypeError(f"views are made from float images in [0, 1], not {images.dtype}")
+        given = images.dtype
+        if given.itemsize < torch.float32.itemsize:
+            images = images.float()
         if isinstance(self.chain, FastChain):
             views = self.chain(images, copies=2)
         else:
             # Interpolation and blur overshoot by a rounding error.
             views = self.chain(torch.cat([images, images])).clamp_(0, 1)
-        first, second = views.chunk(2)
+        first, second = views.to(given).chunk(2)
         return Views(images=(first, second))
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:

@@ -27,6 +27,7 @@ from ssl_registry.interfaces.task import SegmentationBatch, Task, TaskContext
 from ssl_registry.interfaces.training import StepOutput
 from ssl_registry.nn.normalization import Normalize
 from ssl_registry.nn.segmentation import SegmentationNetwork, output_count
+from ssl_registry.nn.trial import refused_batch
 from ssl_registry.progress import say
 from ssl_registry.training.device import Execution, choose_execution
 from ssl_registry.training.first_weights import trained_on_test_images
@@ -245,11 +246,11 @@ def build_finetuning(config: FinetuneConfig, data: LoadedData, steps: int) -> Ta
     seed_torch(config.seed, "network")
     backbone = build_backbone(config.backbone, config.channels)
     check_image_size(config.image_size, config.backbone.name, backbone.minimum_size)
-    _check_batch(config, backbone.reductions[-1])
     decoder = build_decoder(config.decoder, backbone)
     network = SegmentationNetwork(
         backbone, decoder, output_count(len(info.classes), info.exclusive)
     )
+    _check_batch(config, network)
     if config.weights is not None:
         _check_normalization(config, config.weights)
         report = load_weights(network, config.weights, config.scope)
@@ -257,17 +258,18 @@ def build_finetuning(config: FinetuneConfig, data: LoadedData, steps: int) -> Ta
     return build_task(config.task, network, TaskContext(info.classes, info.exclusive, steps))
 
 
-def _check_batch(config: FinetuneConfig, reduction: int) -> None:
-    """Batch normalisation needs more than one value per channel in the coarsest map."""
-    side = max(1, config.image_size // reduction)
-    images = config.training.batch_size // config.training.accumulation
-    if images * side * side < 2:
-        parts = config.training.accumulation
+def _check_batch(config: FinetuneConfig, network: SegmentationNetwork) -> None:
+    """Normalisation needs more than one value per channel."""
+    parts = config.training.accumulation
+    images = config.training.batch_size // parts
+    refused = refused_batch(network, images, config.channels, config.image_size)
+    if refused:
+        way_out = "use larger images" if images > 1 else "use 2 images or more at a time"
         raise ConfigError(
             f"training.batch_size = {config.training.batch_size} "
             + (f"in {parts} parts (training.accumulation) " if parts > 1 else "")
-            + f"leaves batch normalisation a single value at image_size = {config.image_size}; "
-            "use 2 images or more at a time"
+            + f"leaves a normalisation of this network a single value at image_size = "
+            f"{config.image_size}; {way_out} ({refused})"
         )
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl_registry.config.training import TrainingConfig
-from ssl_registry.errors import TrainingError
+from ssl_registry.errors import ConfigError, TrainingError
 from ssl_registry.nn.distributed import alone, rank, world_size
 from ssl_registry.nn.recomputation import recompute_blocks
 from ssl_registry.nn.whole_batch_norm import normalize_over_processes
@@ -76,8 +76,12 @@ class Loop:
         self.total_steps = total_steps(job.images, config)
         if world_size() > 1 and config.sync_batch_norm:
             normalize_over_processes(job.module)
-        if config.checkpointing:
-            recompute_blocks(job.module)
+        if config.checkpointing and not recompute_blocks(job.module):
+            raise ConfigError(
+                "training.checkpointing = true, but this network has no blocks (members of a "
+                "Sequential or ModuleList with layers of their own) to compute again; set it to "
+                "false"
+            )
         execution.place(job.module)
         warmup = config.optimizer.warmup(self.steps_per_epoch)
         factor = config.optimizer.rate_factor(config.batch_size)

@@ -202,6 +202,19 @@ def test_precision_does_not_change_the_draws() -> None:
     torch.testing.assert_close(double.float(), single, atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
+def test_views_of_half_precision_are_those_of_fp32_rounded(precision: torch.dtype) -> None:
+    images = torch.rand(6, 1, 65, 65, generator=torch.Generator().manual_seed(0)).to(precision)
+    made = two_views(33, 1, **SIMCLR)
+    torch.manual_seed(3)
+    found = made(images).images
+    torch.manual_seed(3)
+    expected = made(images.float()).images
+    for half, full in zip(found, expected, strict=True):
+        assert half.dtype == precision
+        assert torch.equal(half, full.to(precision))
+
+
 def test_images_are_left_alone_and_views_share_no_memory_with_them() -> None:
     images = torch.rand(4, 1, 16, 16)
     copy = images.clone()

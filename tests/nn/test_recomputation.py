@@ -78,6 +78,11 @@ def test_results_are_the_same_with_less_memory(
         assert torch.equal(dict(thrifty.named_buffers())[name], buffer), name
 
 
+def test_a_network_without_blocks_is_told() -> None:
+    flat = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Conv2d(2, 2, 3))
+    assert recompute_blocks(flat) == 0
+
+
 def test_what_is_dropped_out_is_the_same_in_the_repetition() -> None:
     block = nn.Sequential(nn.Linear(8, 8), nn.Dropout(0.5))
     plain, images = nn.Sequential(block, nn.Linear(8, 1)), torch.randn(16, 8)

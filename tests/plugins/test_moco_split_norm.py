@@ -58,6 +58,14 @@ def test_split_batch_norm_equals_a_slow_loop_over_parts(
     torch.testing.assert_close(split.eval()(x), expected.eval()(x), rtol=0, atol=0)
 
 
+def test_a_batch_that_the_parts_do_not_divide_is_refused() -> None:
+    holder = nn.Sequential(nn.BatchNorm1d(3))
+    split_batch_norms(holder, 4)
+    with pytest.raises(ConfigError, match="batch of 6 images cannot be normalised in 4 parts"):
+        holder(torch.rand(6, 3))
+    assert holder.eval()(torch.rand(6, 3)).shape == (6, 3)
+
+
 def test_channels_last_images_are_split_alike() -> None:
     torch.manual_seed(0)
     holder = nn.Sequential(nn.BatchNorm2d(4))

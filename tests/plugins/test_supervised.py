@@ -18,6 +18,7 @@ from ssl_registry import (
     SegmentationBatch,
     SegmentationNetwork,
     TaskContext,
+    create,
     registry,
 )
 from ssl_registry.nn import foreground_probabilities, output_count
@@ -222,6 +223,30 @@ def test_unlabelled_images_are_not_used() -> None:
     batch = SegmentationBatch(torch.randn(2, 1, 8, 8), torch.ones(2, 8, 8, dtype=torch.uint8))
     built = task()
     assert torch.equal(built(batch, None).loss, built(batch, torch.randn(4, 1, 8, 8)).loss)
+
+
+@pytest.mark.parametrize("freeze", [0.0, 0.5, 1.0])
+def test_what_was_frozen_before_stays_so(freeze: float) -> None:
+    config = registry.config_model("task", "supervised")(freeze_encoder=freeze)
+    backbone = create("backbone", "unet_encoder", in_channels=1, widths=(4, 8))
+    backbone.levels[0].requires_grad_(False)
+    own = {name for name, p in backbone.named_parameters() if p.requires_grad}
+    assert 0 < len(own) < len(list(backbone.parameters()))
+    decoder = create(
+        "decoder", "unet", channels=backbone.channels, reductions=backbone.reductions, widths=(4,)
+    )
+    network = SegmentationNetwork(backbone, decoder, 1)
+    made = registry.factory("task", "supervised")(
+        network, config, TaskContext(("lesion",), True, total_steps=4)
+    )
+
+    def learning() -> set[str]:
+        return {name for name, p in backbone.named_parameters() if p.requires_grad}
+
+    assert learning() == (own if freeze < 1 else set())
+    for step in range(4):
+        made.before_step(step)
+        assert learning() == (own if step >= 4 * freeze else set())
 
 
 def test_a_network_with_the_wrong_outputs_is_refused() -> None:

@@ -156,6 +156,24 @@ def test_a_fixed_image_size_is_explained() -> None:
         backbone(torch.rand(2, 3, 64, 64))
 
 
+@pytest.mark.parametrize("model", ["hrnet_w18_small", "dla34"])
+def test_sizes_that_do_not_fit_a_model_are_explained(
+    model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with torch.device("meta"):
+        backbone = build("timm", model=model)
+        with pytest.raises(ConfigError, match=r"does not take images of 50x50 px.*multiple of 32"):
+            backbone(torch.rand(2, 3, 50, 50))
+        backbone(torch.rand(2, 3, 64, 64))
+
+    def exhausted(*_: Any, **__: Any) -> None:
+        raise torch.OutOfMemoryError("no memory for the shape [9, 9]")
+
+    monkeypatch.setattr(backbone.exported(), "forward_intermediates", exhausted)
+    with pytest.raises(torch.OutOfMemoryError):
+        backbone(torch.rand(2, 3, 64, 64))
+
+
 def test_a_model_without_maps_is_refused() -> None:
     with pytest.raises(ConfigError, match="no feature maps"):
         feature_levels(nn.Linear(2, 2))

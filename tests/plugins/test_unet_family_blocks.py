@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ssl_registry import Decoder, create
+from ssl_registry import Decoder, create, decay_groups
 from ssl_registry_attention_unet.decoder import AttentionGate
 from ssl_registry_multires.blocks import MultiResBlock, ResPath
 from ssl_registry_r2unet.blocks import RecurrentConv, RecurrentResidualBlock
@@ -94,7 +94,7 @@ def test_the_selective_kernel_block() -> None:
 
 
 def recurrent(x: Tensor, state: State, name: str, recurrences: int) -> Tensor:
-    scale, shift = state[f"{name}scale"], state[f"{name}shift"]
+    scale, shift = (state[f"{name}{key}"].view(1, -1, 1, 1) for key in ("scale", "shift"))
     answer = torch.zeros_like(x)
     for _ in range(recurrences + 1):
         total = conv(x + answer, state, f"{name}conv")
@@ -109,6 +109,15 @@ def test_the_recurrent_residual_block(recurrences: int) -> None:
     projected = conv(x, state, "project")
     inner = recurrent(projected, state, "recurrent.0.", recurrences)
     check(block(x), projected + recurrent(inner, state, "recurrent.1.", recurrences))
+
+
+def test_the_scale_of_a_recurrent_step_is_that_of_a_norm() -> None:
+    block = RecurrentConv(5, 1)
+    (decayed, spared) = sorted(decay_groups(block.parameters()), key=lambda g: not g.weight_decay)
+    assert [p.shape for p in decayed.parameters] == [block.conv.weight.shape]
+    assert [p.shape for p in spared.parameters] == [(5,), (5,), (5,)]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert block(torch.rand(2, 5, 4, 4)).dtype == torch.bfloat16
 
 
 def test_each_recurrent_step_is_evaluated_with_its_own_statistics() -> None:
