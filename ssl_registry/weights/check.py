@@ -16,7 +16,7 @@ from ssl_registry.weights.licences import data_used, warnings_about
 from ssl_registry.weights.networks import network_of, trunk_of
 from ssl_registry.weights.read import Weights
 from ssl_registry.weights.tensors import check_exportable, content_digest, file_digest
-from ssl_registry.weights.write import library_config
+from ssl_registry.weights.write import SQUASHED, library_config
 
 State = Literal["ok", "note", "wrong"]
 
@@ -97,12 +97,10 @@ def _config(folder: Path, card: Card, expected: dict[str, Any]) -> Finding:
         return Finding("config.json", "wrong", str(error))
     if not isinstance(found, dict) or not isinstance(found.get("pretrained_cfg"), dict):
         return Finding("config.json", "wrong", "it is not what timm reads")
-    pairs = [(f"pretrained_cfg.{key}", key) for key in ("input_size", "mean", "std")]
-    differing = [
-        name
-        for name, key in pairs
-        if found["pretrained_cfg"].get(key) != expected["pretrained_cfg"][key]
-    ]
+    theirs, ours = found["pretrained_cfg"], expected["pretrained_cfg"]
+    # Older folders do not say how images are resized.
+    keys = ["input_size", "mean", "std", *(k for k in SQUASHED if k in theirs and k in ours)]
+    differing = [f"pretrained_cfg.{key}" for key in keys if theirs.get(key) != ours[key]]
     differing += [k for k in ("architecture", "model_args") if found.get(k) != expected.get(k)]
     if differing:
         return Finding("config.json", "wrong", f"differs from the card: {', '.join(differing)}")

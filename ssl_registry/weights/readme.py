@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ssl_registry.weights.card import CARD, Card
+from ssl_registry.weights.card import CARD, TENSORS, Card
 from ssl_registry.weights.licences import data_used, licences_before
 
 _TASKS = {
@@ -53,9 +53,11 @@ def _front_matter(card: Card) -> list[str]:
 
 
 def _input(card: Card) -> str:
+    images = f"{card.image_size}x{card.image_size} px images with {card.channels} channels, "
+    if not any(card.mean) and set(card.std) == {1.0}:
+        return f"{images}in [0, 1]."
     return (
-        f"{card.image_size}x{card.image_size} px images with {card.channels} channels, "
-        f"normalised with mean {list(card.mean)} and standard deviation {list(card.std)}."
+        f"{images}normalised with mean {list(card.mean)} and standard deviation {list(card.std)}."
     )
 
 
@@ -67,7 +69,9 @@ def _trained(card: Card) -> list[str]:
     ]
     data += [f"- weights of others, licence {licence}" for licence in licences_before(card)]
     steps = card.summary.get("steps", "?")
-    made = f"Made by ssl_registry; {steps} steps on {_input(card)}"
+    # A program may take other images than those of the training.
+    images = "on" if card.file == TENSORS else "of training. The program takes"
+    made = f"Made by ssl_registry; {steps} steps {images} {_input(card)}"
     return [made, "", "Trained on:", *data]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from torch import Tensor
 
@@ -23,6 +23,13 @@ from ssl_registry.weights.tensors import (
     file_digest,
     save_tensors,
 )
+
+SQUASHED: Final[Mapping[str, Any]] = {
+    "interpolation": "bilinear",
+    "crop_pct": 1.0,
+    "crop_mode": "squash",
+}
+"""What timm calls how images are stored here: the whole of each, squashed to the square."""
 
 
 def write_trunk(
@@ -98,9 +105,10 @@ def parts_state(module: Trunk | SegmentationNetwork) -> dict[str, Tensor]:
 
 
 def library_config(backbone: Backbone, card: Card) -> dict[str, Any]:
-    """The backbone's `config.json`, told the size and normalisation it was trained with.
+    """The backbone's `config.json`, told how the images it was trained on were prepared.
 
-    Empty if no other library can build the backbone.
+    Of imported weights the card tells size and normalisation alone. Empty if no other library can
+    build the backbone.
     """
     library = backbone.library_config()
     if library:
@@ -108,6 +116,7 @@ def library_config(backbone: Backbone, card: Card) -> dict[str, Any]:
             input_size=[card.channels, card.image_size, card.image_size],
             mean=list(card.mean),
             std=list(card.std),
+            **({} if "origin" in card.run else SQUASHED),
         )
     return library
 

@@ -86,6 +86,20 @@ def test_what_is_wrong_with_an_encoder_is_found(make: Any, tmp_path: Path) -> No
     assert states(folder) == {"card": "wrong"}
 
 
+def test_config_json_may_leave_out_how_images_are_resized(make: Any) -> None:
+    folder = make("resnet18").folder
+    file = folder / "config.json"
+    config = json.loads(file.read_text())
+    config["pretrained_cfg"]["crop_pct"] = 0.875
+    file.write_text(json.dumps(config))
+    assert states(folder)["config.json"] == "wrong"
+    # As written before it was told.
+    for key in ("interpolation", "crop_pct", "crop_mode"):
+        del config["pretrained_cfg"][key]
+    file.write_text(json.dumps(config))
+    assert states(folder)["config.json"] == "ok"
+
+
 def test_what_is_laid_out_for_others_is_not_loaded(make: Any, tmp_path: Path) -> None:
     made = make("resnet18", record={"gray": True, "data": []})
     export_weights(made.folder, "torchvision", tmp_path / "out", licence="MIT")

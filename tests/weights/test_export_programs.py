@@ -59,7 +59,9 @@ def test_onnx_gives_the_same_logits_for_any_number_of_images(make: Any, tmp_path
     assert model.opset_import[0].version >= 18
     facts = {entry.key: entry.value for entry in model.metadata_props}
     assert facts["digest"] == read_card(made.folder).digest
-    assert (facts["licence"], facts["classes"]) == ("CC-BY-4.0", "c1,c2")
+    assert facts["licence"] == "CC-BY-4.0"
+    config = json.loads((tmp_path / "out/config.json").read_text())
+    assert config == facts | {"outputs": ["logits"], "image_size": 32}
 
 
 def test_torch_export_gives_the_very_logits_for_any_number_of_images(
@@ -76,6 +78,28 @@ def test_torch_export_gives_the_very_logits_for_any_number_of_images(
     assert config and not any(entry["use_pickle"] for entry in config.values())
 
 
+@pytest.mark.parametrize(
+    ("outputs", "told"),
+    [
+        (1, {"classes": "lesion", "output_channels": "lesion"}),
+        (3, {"classes": "c1,c2", "output_channels": "background,c1,c2"}),
+    ],
+)
+def test_each_output_channel_is_named(
+    make: Any, tmp_path: Path, outputs: int, told: dict[str, str]
+) -> None:
+    made = make(ENCODER, DECODER, outputs=outputs)
+    export(made, "torch-export", tmp_path / "out")
+    config = json.loads((tmp_path / "out/config.json").read_text())
+    told = told | {"exclusive": "true", "threshold": "0.5"}
+    assert {name: config.get(name) for name in told} == told
+    (logits,) = run_program(tmp_path / "out", made.images())
+    assert len(config["output_channels"].split(",")) == logits.shape[1]
+    export(made, "torch-export", tmp_path / "encoder", part="encoder")
+    config = json.loads((tmp_path / "encoder/config.json").read_text())
+    assert config.keys().isdisjoint(told)
+
+
 def test_normalisation_and_size_are_chosen(make: Any, tmp_path: Path) -> None:
     made = make(ENCODER, DECODER, outputs=1)
     card = export(made, "torch-export", tmp_path / "out", with_normalization=True, image_size=50)
@@ -89,7 +113,15 @@ def test_normalisation_and_size_are_chosen(make: Any, tmp_path: Path) -> None:
         assert torch.equal(logits, made.module(Normalize(source.mean, source.std)(images)))
     config = json.loads((tmp_path / "out/config.json").read_text())
     assert (config["images"], config["image_size"]) == ("in [0, 1]", 50)
-    assert "float32 [N, 1, 50, 50], in [0, 1]" in (tmp_path / "out/README.md").read_text()
+    page = (tmp_path / "out/README.md").read_text()
+    assert "float32 [N, 1, 50, 50], in [0, 1]" in page
+    assert (
+        "12 steps of training. The program takes 50x50 px images with 1 channels, in [0, 1]."
+        in page
+    )
+    export(made, "torch-export", tmp_path / "plain")
+    takes = "The program takes 32x32 px images with 1 channels, normalised with mean [0."
+    assert takes in (tmp_path / "plain/README.md").read_text()
 
 
 def test_an_encoder_gives_its_pyramid(make: Any, tmp_path: Path) -> None:

@@ -6,12 +6,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import timm
 import torch
+from PIL import Image as PillowImage
 from safetensors.torch import load_file
 
+from ssl_registry.data.resize import shrink_image
 from ssl_registry.errors import WeightsError
+from ssl_registry.nn.normalization import Normalize
+from ssl_registry.weights.card import read_card
 from ssl_registry.weights.export import export_weights
 from ssl_registry.weights.networks import load_backbone
 from ssl_registry.weights.targets.contract import ExportOptions
@@ -49,6 +54,27 @@ def test_plain_timm_gives_the_same_features(
     assert tuple(preprocessing["input_size"]) == (channels, 64, 64)
     card = json.loads((tmp_path / "for timm/ssl_registry.json").read_text())
     assert [card["mean"], card["std"]] == [list(preprocessing[key]) for key in ("mean", "std")]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_timm_prepares_images_as_in_training(make: Any, tmp_path: Path, channels: int) -> None:
+    place = exported(make("resnet18", channels=channels, size=64), tmp_path / "out")
+    settings = timm.data.resolve_model_data_config(timm.create_model(place, pretrained=True))
+    shape = (90, 161) if channels == 1 else (90, 161, 3)
+    image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    theirs = timm.data.create_transform(**settings)(PillowImage.fromarray(image))
+    stored = torch.from_numpy(np.array(shrink_image(image, 64, channels)))[None].float() / 255
+    card = read_card(tmp_path / "out")
+    ours = Normalize(card.mean, card.std)(stored)[0]
+    torch.testing.assert_close(theirs, ours, rtol=0, atol=1e-6)
+
+
+def test_what_is_not_known_of_imported_weights_is_left_to_timm(make: Any, tmp_path: Path) -> None:
+    record = {"data": [], "gray": True, "origin": {"file": "timm:resnet18.a1_in1k"}}
+    exported(make("resnet18", record=record), tmp_path / "out")
+    config = json.loads((tmp_path / "out/config.json").read_text())["pretrained_cfg"]
+    assert config["input_size"] == [1, 32, 32]
+    assert config.keys().isdisjoint({"interpolation", "crop_pct", "crop_mode"})
 
 
 @pytest.mark.parametrize(

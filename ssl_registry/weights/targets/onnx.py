@@ -37,10 +37,9 @@ def export(weights: Weights, folder: Path, options: ExportOptions) -> Exported:
     """Write `model.onnx`, with any number of images and a fixed size; see `Exporter`."""
     runtime = _required("onnx", "onnxscript", "onnxruntime")[-1]
     made = recording(weights, options, "onnx")
-    path = folder / FILE
-    _write(made, path, described(weights, options))
+    facts, path = described(weights, made, options), folder / FILE
+    _write(made, path, facts)
     _check(made, path, runtime)
-    facts = described(weights, options)
     size, channels = made.card["image_size"], weights.card.channels
     write_json(folder / "config.json", {**facts, "outputs": made.names, "image_size": size})
     usage = (

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from ssl_registry.errors import WeightsError
 from ssl_registry.nn.normalization import Normalize
-from ssl_registry.weights.card import MAX_IMAGE_SIZE
+from ssl_registry.nn.segmentation import output_count
+from ssl_registry.weights.card import MAX_IMAGE_SIZE, Card
 from ssl_registry.weights.networks import backbone_of, network_of
 from ssl_registry.weights.read import Weights
 from ssl_registry.weights.targets.contract import ENCODER_ONLY, ExportOptions, example, refuse
@@ -99,16 +100,28 @@ def normalization_left(weights: Weights, options: ExportOptions) -> dict[str, tu
     return {"mean": card.mean, "std": card.std}
 
 
-def described(weights: Weights, options: ExportOptions) -> dict[str, str]:
+def described(weights: Weights, made: Recording, options: ExportOptions) -> dict[str, str]:
     """What travels inside the file: enough to use it, and to find the card again."""
-    card, normalization = weights.card, normalization_left(weights, options)
+    card = weights.card.model_copy(update=dict(made.card))
     return {
         "made_by": "ssl_registry",
         "digest": card.digest,
         "licence": card.licence or "",
-        **{key: ",".join(map(repr, values)) for key, values in normalization.items()},
+        "mean": ",".join(map(repr, card.mean)),
+        "std": ",".join(map(repr, card.std)),
         "images": "in [0, 1]" if options.with_normalization else "normalised",
+        **(_segmentation(card) if card.content == "segmentation" else {}),
+    }
+
+
+def _segmentation(card: Card) -> dict[str, str]:
+    """What the logits of a segmentation network mean, channel by channel."""
+    background = output_count(len(card.classes), card.exclusive) > len(card.classes)
+    return {
         "classes": ",".join(card.classes),
+        "output_channels": ",".join([*(["background"] if background else []), *card.classes]),
+        "exclusive": "true" if card.exclusive else "false",
+        "threshold": repr(card.threshold),
     }
 
 

@@ -31,7 +31,8 @@ import timm
 encoder = timm.create_model("local-dir:FOLDER", pretrained=True).eval()  # images to vectors
 maps = timm.create_model("local-dir:FOLDER", pretrained=True, features_only=True).eval()
 classifier = timm.create_model("local-dir:FOLDER", pretrained=True, num_classes=3)
-preprocessing = timm.data.resolve_model_data_config(encoder)  # mean, std and size of images
+preprocessing = timm.data.resolve_model_data_config(encoder)
+transform = timm.data.create_transform(**preprocessing)  # of a picture of Pillow
 """
 
 

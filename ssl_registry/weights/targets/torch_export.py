@@ -27,7 +27,7 @@ with torch.inference_mode():
 def export(weights: Weights, folder: Path, options: ExportOptions) -> Exported:
     """Write `model.pt2`, with any number of images and a fixed size; see `Exporter`."""
     made = recording(weights, options, "torch-export")
-    facts, path = described(weights, options), folder / FILE
+    facts, path = described(weights, made, options), folder / FILE
     shapes = {"images": {0: torch.export.Dim("batch")}}
     try:
         exported = torch.export.export(made.program, (made.example,), dynamic_shapes=shapes)
