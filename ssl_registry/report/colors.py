@@ -10,8 +10,20 @@ TRUTH: Final = "#2ee6a6"
 PREDICTIONS: Final = ("#ff9f1c", "#ff6ad5", "#5cc8ff", "#f5ee5a")
 """Orange, magenta, sky blue, yellow: contours of the predictions, one per arm."""
 
-LINES: Final = ("#d97a06", "#c23b9b", "#1f83c4", "#8a8f00")
-"""The same hues for curves, dark enough for a white page and light enough for a black one."""
+LINES: Final = (
+    "#d97a06",
+    "#c23b9b",
+    "#1f83c4",
+    "#666a00",
+    "#00a854",
+    "#7830cc",
+    "#003cfc",
+    "#fc30fc",
+)
+"""The same hues for curves, and green, violet, ultramarine and pink.
+
+All are dark enough for a white page and light enough for a black one.
+"""
 
 INK: Final = "#7d8590"
 """Gray for axes and text of figures, legible on white and on black."""

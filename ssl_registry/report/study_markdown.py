@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from ssl_registry.report.numbers import DASH, duration, fact, number
 from ssl_registry.report.study_page import finetuning_rows, pretraining_row
@@ -20,6 +21,13 @@ from ssl_registry.study.comparing import LEVEL
 from ssl_registry.study.panels import Panel, column_title
 from ssl_registry.study.records import components, datasets, environments, unfinished, wall_times
 
+_CURVES: Final = (
+    "Curves: a point is the mean of a cell's runs, its bar the 95 % percentile interval of that "
+    "mean by a two-level bootstrap of 10,000 draws (runs, images). It is not the ± of the tables, "
+    "the standard deviation of the runs. Bars stand a little beside their point, so that none "
+    "hides another."
+)
+
 
 def study_markdown(report: StudyReport, pictures: Mapping[str, str]) -> str:
     """The whole report as Markdown.
@@ -36,7 +44,7 @@ def study_markdown(report: StudyReport, pictures: Mapping[str, str]) -> str:
     for one in report.panels:
         parts += _means(one.panel, mean_texts(one.panel, one.means), report.compared)
         parts += _comparisons(one.panel, comparison_texts(one.panel, one.statistics))
-    parts += [f"![{title}]({name})" for name, title in pictures.items()]
+    parts += _pictures(report, pictures)
     parts += _unfinished(report)
     parts += _times(report)
     parts += _origin(report)
@@ -93,6 +101,15 @@ def _comparisons(panel: Panel, rows: Sequence[ComparisonText]) -> list[str]:
         f"Holm; {ARROWS['higher', False]} {ARROWS['lower', False]} where the interval holds zero."
     )
     return [f"## Against the baseline: {panel.title}", told, markdown_table(head, lines)]
+
+
+def _pictures(report: StudyReport, pictures: Mapping[str, str]) -> list[str]:
+    parts = [_CURVES] if pictures else []
+    parts += [f"![{title}]({name})" for name, title in pictures.items()]
+    for one in report.panels:
+        if one.gallery is not None and one.gallery.absent:
+            parts.append(f"Test images, {one.panel.title}: {' '.join(one.gallery.absent)}")
+    return parts
 
 
 def _unfinished(report: StudyReport) -> list[str]:

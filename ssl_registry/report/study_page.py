@@ -11,7 +11,7 @@ from ssl_registry.report.colors import TRUTH
 from ssl_registry.report.numbers import fact
 from ssl_registry.report.page import write_page
 from ssl_registry.report.panels import GalleryRow, gallery_rows
-from ssl_registry.report.study_curves import Style, arm_styles, figure_svg, panel_figure
+from ssl_registry.report.study_curves import arm_styles, figure_svg, panel_figure
 from ssl_registry.report.study_report import (
     PanelReport,
     StudyReport,
@@ -29,10 +29,11 @@ from ssl_registry.report.study_view import (
     comparison_texts,
     mean_texts,
     notes,
+    of_labels,
 )
 from ssl_registry.study.cells import POLICIES
 from ssl_registry.study.comparing import LEVEL
-from ssl_registry.study.panels import column_title
+from ssl_registry.study.panels import Panel, column_title
 from ssl_registry.study.records import (
     Record,
     components,
@@ -50,6 +51,7 @@ _SWATCHES: Final = {
     "D": "M12 1.6l4.4 4.4-4.4 4.4-4.4-4.4z",
     "v": "M12 10.2l4-7.2h-8z",
     "P": "M10.6 2h2.8v2.6h2.6v2.8h-2.6v2.6h-2.8v-2.6h-2.6v-2.8h2.6z",
+    "X": "M10 2l2 2 2-2 2 2-2 2 2 2-2 2-2-2-2 2-2-2 2-2-2-2z",
 }
 """Markers of the curves as paths in a box of 24 by 12."""
 _DASHES: Final = ("", "5 2", "1.5 1.5", "6 2 1.5 2")
@@ -79,7 +81,7 @@ class PanelView:
     curves: dict[str, str]
     swatches: list[Swatch]
     gallery: list[GalleryRow]
-    gallery_column: str
+    gallery_share: str
     absent: tuple[str, ...]
 
 
@@ -134,16 +136,19 @@ def panel_view(one: PanelReport) -> PanelView:
         baseline="" if baseline is None else baseline.label,
         means=mean_texts(panel, one.means),
         curves=curves,
-        swatches=[_swatch(label, style) for label, style in arm_styles(panel).items()],
+        swatches=swatches(panel),
         gallery=gallery_rows(gallery.items) if gallery else [],
-        gallery_column=column_title(gallery.column) if gallery else "",
+        gallery_share=of_labels(gallery.column) if gallery else "",
         absent=gallery.absent if gallery else (),
     )
 
 
-def _swatch(label: str, style: Style) -> Swatch:
-    dash = "" if style.baseline else _DASHES[style.method % len(_DASHES)]
-    return Swatch(label, style.color, dash, _SWATCHES[style.marker], style.baseline)
+def swatches(panel: Panel) -> list[Swatch]:
+    """The legend of a panel's curves."""
+    return [
+        Swatch(label, one.color, _DASHES[one.dash], _SWATCHES[one.marker], one.baseline)
+        for label, one in arm_styles(panel).items()
+    ]
 
 
 def pretraining_row(record: Record) -> dict[str, Any]:

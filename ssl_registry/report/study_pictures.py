@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ssl_registry.report.gallery import figure_png, gallery_figure
 from ssl_registry.report.study_curves import panel_figure
 from ssl_registry.report.study_report import StudyReport
-from ssl_registry.report.study_view import NAMES
+from ssl_registry.report.study_view import NAMES, of_labels
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,10 @@ def report_pictures(report: StudyReport) -> dict[str, Picture]:
                 file = f"curves-{name}-{_file_name(words)}.png"
                 found[file] = Picture(title, figure_png(figure))
         if one.gallery is not None and one.gallery.items:
-            title = f"Test images, truth and predictions: {one.panel.title}"
+            words = [one.panel.title, of_labels(one.gallery.column)]
+            title = (
+                f"Test images, truth and predictions: {', '.join(word for word in words if word)}"
+            )
             picture = figure_png(gallery_figure(one.gallery.items))
             found[f"gallery-{name}.png"] = Picture(title, picture)
     return found

@@ -227,6 +227,11 @@ def _plain(value: float) -> str:
     return f"{value:.3f}".replace("-", _MINUS)
 
 
+def of_labels(column: object) -> str:
+    """`25 % of the labels`; "" for a study without fractions."""
+    return "" if column in (None, "") else f"{column_title(column)} of the labels"
+
+
 def p_text(value: float) -> str:
     """A p-value with three decimals, `< 0.001` below."""
     return "< 0.001" if value < 0.001 else number(value)

@@ -20,6 +20,8 @@ from ssl_registry.config.load import validate
 from ssl_registry.config.study import TAKEN
 from ssl_registry.evaluation.table import read_table
 from ssl_registry.provenance import resolved
+from ssl_registry.report.study_markdown import study_markdown
+from ssl_registry.report.study_pictures import report_pictures
 from ssl_registry.report.study_report import headlines, warnings
 from ssl_registry.study.cells import POLICIES
 from ssl_registry.study.folder import StudyFolder
@@ -251,6 +253,7 @@ def test_a_study_that_has_only_begun(tmp_path: Path) -> None:
     names = [file.name for file in write_report(folder)]
     assert "report.html" in names and not [n for n in names if n.endswith(".png")]
     assert "0 of 42 lines" in (folder.path / "report" / "report.html").read_text()
+    assert "Curves:" not in (folder.path / "report" / "report.md").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -297,12 +300,27 @@ def page_with_masks(with_masks: StudyFolder, tmp_path_factory: pytest.TempPathFa
 def test_without_images_none_is_left(with_masks: StudyFolder, page_with_masks: Path) -> None:
     (old,) = (with_masks.path / "report").glob("gallery-*.png")
     assert old.read_bytes().startswith(b"\x89PNG")
-    assert "data:image/jpeg" in page_with_masks.read_text()
+    page = page_with_masks.read_text()
+    assert "data:image/jpeg" in page and "its bar the interval that stands in brackets" in page
     call = ["study", "report", "s.toml", "--out", str(with_masks.path), "--no-images"]
     result = CliRunner().invoke(runner, call)
     assert result.exit_code == 0 and "gallery" not in result.stdout
     assert not old.exists()
     assert "data:image/jpeg" not in (with_masks.path / "report" / "report.html").read_text()
+
+
+def test_the_markdown_says_which_networks_drew_the_masks(with_masks: StudyFolder) -> None:
+    kept = with_masks.run("moco") / "weights"
+    gone = kept.rename(kept.with_name("elsewhere"))
+    try:
+        report = study_report(study_results(with_masks))
+    finally:
+        gone.rename(kept)
+    titles = {name: picture.title for name, picture in report_pictures(report).items()}
+    text = study_markdown(report, titles)
+    assert re.search(r"!\[Test images, truth and predictions: .*100 % of the labels\]\(", text)
+    assert "No finished run keeps weights of: moco." in text
+    assert "its bar the 95 % percentile interval" in text
 
 
 def test_data_that_are_gone_cost_only_the_gallery(
