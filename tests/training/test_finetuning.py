@@ -1,5 +1,8 @@
+"""Whole runs of fine-tuning: what they leave behind, and what they refuse."""
+
 from __future__ import annotations
 
+import csv
 import itertools
 import json
 from collections.abc import Mapping
@@ -15,44 +18,20 @@ from ssl_registry import finetune, pretrain
 from ssl_registry.config.finetune import FinetuneConfig
 from ssl_registry.config.load import apply_overrides, validate
 from ssl_registry.data.leaks import LeakWarning
-from ssl_registry.data.load import LoadedData
 from ssl_registry.errors import ConfigError, DataError
 from ssl_registry.evaluation.aggregate import aggregate
 from ssl_registry.evaluation.table import read_table
 from ssl_registry.training import finetune as finetune_module
 from ssl_registry.training.device import choose_execution
-from ssl_registry.training.finetune import FinetuneJob, build_finetuning, labelled_places
-from ssl_registry.training.optimizer import ScheduledOptimizer
+from ssl_registry.training.finetune import FinetuneJob
+from ssl_registry.training.first_weights import trained_on_test_images
 from ssl_registry.training.run import Run
 from ssl_registry.training.run_folder import RunFolder
-from ssl_registry.training.schedule import Schedule
 from ssl_registry.training.testing import load_labelled, masked_places, predictor_of, score
+from ssl_registry.weights.card import read_card
 from ssl_registry.weights.networks import load_network
-from ssl_registry.weights.read import read_card
 from ssl_registry.weights.tensors import owned
 from ssl_registry.weights.write import parts_state
-
-
-@pytest.fixture
-def opened(finetune_table: dict[str, Any]) -> tuple[FinetuneConfig, LoadedData]:
-    config = validate(FinetuneConfig, finetune_table, "test")
-    return config, load_labelled(config)
-
-
-def test_smaller_fractions_are_parts_of_larger_ones(
-    opened: tuple[FinetuneConfig, LoadedData],
-) -> None:
-    config, data = opened
-    train = set(masked_places(data, "train").tolist())
-    chosen: list[set[int]] = []
-    for fraction in (1.0, 0.5, 0.25, 0.1):
-        places = labelled_places(data, config.model_copy(update={"fraction": fraction}))
-        chosen.append(set(places.tolist()))
-    assert chosen[0] == train
-    assert [len(places) for places in chosen] == [28, 14, 7, 3]
-    assert chosen[3] < chosen[2] < chosen[1] < chosen[0]
-    other = labelled_places(data, config.model_copy(update={"fraction": 0.5, "seed": 9}))
-    assert set(other.tolist()) != chosen[1]
 
 
 def test_validation_comes_every_so_many_epochs_and_after_the_last(finetuned: Path) -> None:
@@ -90,7 +69,7 @@ def test_weights_of_an_earlier_best_epoch_are_saved(
     original = FinetuneJob.epoch_ended
 
     def noted(job: FinetuneJob, epoch: int, last: bool) -> Mapping[str, float]:
-        states.append(owned(parts_state(job.module.predictor)))  # type: ignore[union-attr, operator]
+        states.append(owned(parts_state(job.module.predictor)))  # type: ignore[arg-type]
         return original(job, epoch, last)
 
     monkeypatch.setattr(FinetuneJob, "epoch_ended", noted)
@@ -107,31 +86,7 @@ def test_weights_of_an_earlier_best_epoch_are_saved(
     assert summary["best_validation"] == {"best_score": 0.9, "best_epoch": 2}
 
 
-def test_without_improvement_the_first_best_stays(
-    opened: tuple[FinetuneConfig, LoadedData],
-) -> None:
-    config, data = opened
-    config = config.model_copy(update={"selection": "dice/lesion"})
-    job = FinetuneJob(
-        build_finetuning(config, data, steps=1),
-        data,
-        labelled_places(data, config),
-        config,
-        choose_execution(config.training),
-    )
-    head = job.module.predictor.head  # type: ignore[union-attr]
-    with torch.no_grad():
-        for epoch, bias in enumerate((-50.0, 50.0, -50.0, 50.0), start=1):
-            head.bias.fill_(bias)
-            job.epoch_ended(epoch, last=False)
-    # All foreground scores above nothing at all, and the tie of epoch 4 changes nothing.
-    assert job.numbers()["best_epoch"] == 2
-    job.take_best()
-    assert head.bias.item() == 50.0
-    assert job.numbers()["best_score"] > 0
-
-
-def test_the_summary_says_what_was_done(finetuned: Path, tiny_busi: Path) -> None:
+def test_the_summary_says_what_was_done(finetuned: Path) -> None:
     summary = json.loads((finetuned / "summary.json").read_text())
     card = read_card(finetuned / "weights")
     assert (summary["steps"], summary["epochs"], summary["labelled_images"]) == (24, 8.0, 28)
@@ -143,7 +98,10 @@ def test_the_summary_says_what_was_done(finetuned: Path, tiny_busi: Path) -> Non
         True,
     )
     table = read_table(finetuned / "metrics.csv")
-    assert set(table["id"]) <= {path.stem for path in tiny_busi.rglob("*).png")}
+    with (finetuned / "split.csv").open(newline="", encoding="utf-8") as file:
+        tested = {row["id"] for row in csv.DictReader(file) if row["split"] == "test"}
+    assert len(tested) == 8
+    assert set(table["id"]) == tested
     values = aggregate(table, "normal")
     written = summary["test"]
     assert set(values) == set(written)
@@ -163,9 +121,9 @@ def test_the_easy_set_is_learnt(finetune_table: dict[str, Any], tmp_path: Path) 
 def test_a_batch_of_one_is_refused_where_normalisation_would_see_one_value(
     finetune_table: dict[str, Any], tmp_path: Path, batch: list[str]
 ) -> None:
-    small = ["image_size=8", "backbone.widths=[4, 4, 4, 4]"]
+    small = ["image_size=8", "backbone.widths=[4, 4, 4, 4]", "decoder.widths=[4, 4, 4]"]
     table = apply_overrides(finetune_table, [f"training.batch_size={batch[0]}", *batch[1:], *small])
-    with pytest.raises(ConfigError, match="single value"):
+    with pytest.raises(ConfigError, match=r"a single value at image_size = 8; use 2 images"):
         finetune(table, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -188,27 +146,29 @@ def test_an_epoch_cannot_be_chosen_by_lesions_that_are_not_there(
 
 
 def test_test_images_that_the_first_weights_saw_are_told(
-    pretrain_table: dict[str, Any], finetune_table: dict[str, Any], tmp_path: Path
+    pretrain_table: dict[str, Any],
+    finetune_table: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    pretrain_table["training"] |= {"max_steps": 2}
-    finetune_table["training"] |= {"max_steps": 2}
-    same = pretrain(pretrain_table, tmp_path / "same")
-    every = pretrain(pretrain_table | {"parts": ["train", "test"]}, tmp_path / "every")
-    tuned = finetune(finetune_table | {"weights": str(same / "weights")}, tmp_path / "tuned")
-    assert json.loads((tuned / "summary.json").read_text())["warnings"] == []
-    start = finetune_table | {"weights": str(every / "weights")}
+    monkeypatch.setattr(Run, "write_report", lambda *_: None)
+    for table in (pretrain_table, finetune_table):
+        table["training"] |= {"max_steps": 1}
+    before = pretrain(pretrain_table | {"parts": ["train", "test"]}, tmp_path / "before")
+    finetune_table |= {"weights": str(before / "weights"), "scope": "encoder"}
     with pytest.warns(LeakWarning, match=r"busi: .* with its part test; set parts") as told:
-        run = finetune(start, tmp_path / "all")
+        run = finetune(finetune_table, tmp_path / "run")
     (line,) = json.loads((run / "summary.json").read_text())["warnings"]
-    assert line in {str(warning.message) for warning in told}
-    finetune_table["data"]["split"] = {"seed": 1}
-    for weights in (same, tuned):  # pre-trained, and fine-tuned after it
-        start = finetune_table | {"weights": str(weights / "weights"), "scope": "encoder"}
-        with pytest.warns(LeakWarning, match="with another split; give both the same `split`"):
-            finetune(start, tmp_path / f"after-{weights.name}")
-    quiet = start | {"check_leaks": False}
-    run = finetune(quiet, tmp_path / "quiet")
-    assert json.loads((run / "summary.json").read_text())["warnings"] == []
+    assert [str(warning.message) for warning in told] == [line]
+    # The card of the new weights tells of both trainings to whoever goes on from them.
+    origin = read_card(run / "weights").run
+    data = load_labelled(validate(FinetuneConfig, finetune_table, "test"))
+    assert trained_on_test_images(origin, data) == [line]
+    other = apply_overrides(finetune_table, ["data.split.seed=1"])
+    (line,) = trained_on_test_images(origin, load_labelled(validate(FinetuneConfig, other, "test")))
+    assert "with another split; give both the same `split`" in line
+    quiet = finetune(finetune_table | {"check_leaks": False}, tmp_path / "quiet")
+    assert json.loads((quiet / "summary.json").read_text())["warnings"] == []
 
 
 def test_weights_of_another_normalisation_are_refused(
@@ -234,6 +194,8 @@ def test_a_frozen_encoder_keeps_its_weights_and_statistics(
 ) -> None:
     table = {**finetune_table, "weights": str(finetuned / "weights")}
     run = finetune(apply_overrides(table, ["task.freeze_encoder=1"]), tmp_path / "run")
+    # They were trained on the same part of the same split, so that nothing leaks.
+    assert json.loads((run / "summary.json").read_text())["warnings"] == []
     given = load_file(finetuned / "weights" / "model.safetensors")
     saved = load_file(run / "weights" / "model.safetensors")
     assert any("running_mean" in name for name in of_backbone(given))
@@ -248,7 +210,7 @@ def test_an_encoder_thaws_in_the_middle_of_a_run(
     original = FinetuneJob.epoch_ended
 
     def noted(job: FinetuneJob, epoch: int, last: bool) -> Mapping[str, float]:
-        states.append(owned(parts_state(job.module.predictor)))  # type: ignore[union-attr, operator]
+        states.append(owned(parts_state(job.module.predictor)))  # type: ignore[arg-type]
         return original(job, epoch, last)
 
     monkeypatch.setattr(FinetuneJob, "epoch_ended", noted)
@@ -258,22 +220,3 @@ def test_an_encoder_thaws_in_the_middle_of_a_run(
     assert equal(encoders[0], encoders[2])
     assert not equal(encoders[2], encoders[3])
     assert all(not equal(one, two) for one, two in itertools.pairwise(states))
-
-
-def test_the_encoder_learns_at_its_own_rate(
-    opened: tuple[FinetuneConfig, LoadedData], finetune_table: dict[str, Any]
-) -> None:
-    _, data = opened
-    table = apply_overrides(finetune_table, ["task.encoder_rate=0.1"])
-    config = validate(FinetuneConfig, table, "test")
-    task = build_finetuning(config, data, steps=18)
-    schedule = Schedule(peak=1.0, final=0.0, warmup_steps=0, total_steps=10)
-    optimizer = ScheduledOptimizer(task, config.training.optimizer, schedule)
-    optimizer.set_step(0)
-    rates = {
-        id(parameter): group["lr"]
-        for group in optimizer.optimizer.param_groups
-        for parameter in group["params"]
-    }
-    for name, parameter in task.named_parameters():
-        assert rates[id(parameter)] == pytest.approx(0.1 if ".backbone." in name else 1.0)

@@ -15,7 +15,7 @@ from torch import Tensor
 from ssl_registry import PretrainConfig, pretrain
 from ssl_registry.data.pool import ImagePool, load_pool
 from ssl_registry.errors import ConfigError, DataError, TrainingError
-from ssl_registry.training.collapse import CollapseWarning
+from ssl_registry.training.collapse import GAUGE, CollapseWarning
 from ssl_registry.training.device import choose_execution
 from ssl_registry.training.pretrain import PretrainJob, build_job, build_trunk
 from ssl_registry.training.randomness import seed_torch
@@ -215,6 +215,24 @@ def test_a_collapsed_run_is_stopped_or_warned_of_in_its_report(
     assert len([one for one in said if one.category is CollapseWarning]) == 1
     assert rows(run)[-1]["step"] == 18
     assert "the outputs have collapsed" in (run / "report.html").read_text()
+
+
+def test_a_restored_job_warns_of_a_collapse_at_the_step_of_one_that_went_on(
+    pretrain_table: dict[str, Any],
+) -> None:
+    pretrain_table["monitoring"] = {"collapse_threshold": 0.2, "collapse_steps": 4}
+    whole, restored, later = (job_of(pretrain_table)[0] for _ in range(3))
+    for spread in (0.9, 0.1, 0.1):
+        whole.stepped({GAUGE: spread})
+    restored.restore({}, json.loads(json.dumps(whole.numbers())))
+    for job in (whole, restored):
+        job.stepped({GAUGE: 0.1})  # the third in a row; a warning would be an error
+        with pytest.warns(CollapseWarning, match="4 steps in a row"):
+            job.stepped({GAUGE: 0.1})
+    later.restore({}, json.loads(json.dumps(restored.numbers())))
+    later.stepped({GAUGE: 0.1})  # said already
+    warnings = [job.monitor.summary({})["warnings"] for job in (whole, restored, later)]
+    assert len(warnings[0]) == 1 and warnings[0] == warnings[1] == warnings[2]
 
 
 @pytest.mark.parametrize(
