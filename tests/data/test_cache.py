@@ -180,6 +180,9 @@ def test_key_changes_with_each_setting(toy: Toy, monkeypatch: pytest.MonkeyPatch
     ]
     monkeypatch.setattr(Toy, "data_key", lambda self: "generator 2")
     keys.append(cache_key(toy, samples, SETTINGS))
+    for change in ({"classes": ("cyst",)}, {"exclusive": False}):
+        monkeypatch.setattr(Toy, "info", replace(Toy.info, **change))
+        keys.append(cache_key(toy, samples, SETTINGS))
     assert len(set(keys)) == len(keys)
 
 

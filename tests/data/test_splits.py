@@ -110,6 +110,31 @@ def grouped_samples(seed: int) -> list[Sample]:
     ]
 
 
+def regular_groups() -> list[Sample]:
+    """Eighty groups of 1, 2 and 3 samples in turn."""
+    return [
+        Sample(f"g{group:02}-{i}", label="ab"[group % 2], group=f"g{group:02}")
+        for group in range(80)
+        for i in range(1 + group % 3)
+    ]
+
+
+@pytest.mark.parametrize("group_by", ["group", "duplicates"])
+def test_grouped_split_depends_on_the_seed_but_not_on_the_order(group_by: str) -> None:
+    samples = regular_groups()
+    clusters = {s.id: str(s.group) for s in samples} if group_by == "duplicates" else None
+    split = make_split(samples, config(group_by=group_by), clusters)
+    assert make_split(samples[::-1], config(group_by=group_by), clusters) == split
+    assert make_split(samples, config(group_by=group_by, seed=43), clusters) != split
+
+
+def test_grouped_split_of_a_seed_never_changes() -> None:
+    # Recorded once, as that of single samples above.
+    assert split_digest(make_split(regular_groups(), config(group_by="group", seed=42))) == (
+        "6616e737d60da7839f8659e7583d001b1fb4aaf5f4b14203d30a2679ff90919b"
+    )
+
+
 @pytest.mark.parametrize("kind", ["random", "stratified"])
 @pytest.mark.parametrize("seed", range(5))
 def test_groups_stay_together_near_the_ratios(kind: str, seed: int) -> None:

@@ -23,6 +23,12 @@ def test_stops_at_one_and_keeps_what_is_undefined() -> None:
     assert holm([0.2]) == [0.2]
 
 
+def test_what_is_undefined_is_not_counted() -> None:
+    found = holm([0.01, math.nan, 0.04])
+    assert math.isnan(found[1])
+    assert [found[0], found[2]] == pytest.approx([0.02, 0.04])
+
+
 def test_rejects_what_the_step_down_procedure_rejects() -> None:
     generator = np.random.default_rng(0)
     for _ in range(50):

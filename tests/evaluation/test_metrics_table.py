@@ -138,6 +138,13 @@ def test_agrees_with_segmentation_models_pytorch() -> None:
         assert ours[name] == pytest.approx(float(reference), rel=1e-6), name
 
 
+def test_only_images_of_the_lesion_free_label_are_normal() -> None:
+    images = [image("found", [[1, 0], [0, 0]], NONE, "benign"), image("n", NONE, NONE, "normal")]
+    table = metrics_table(images, ["lesion"], 0.5, True)
+    assert aggregate(table, "normal")["normal_false_positive_rate"] == 0
+    assert aggregate(table, None)["normal_false_positive_rate"] == 0.5
+
+
 def test_lesion_that_vanishes_is_a_lesion_at_native_size_only() -> None:
     native = np.zeros((8, 8), np.uint8)
     native[0, 0] = 1

@@ -91,6 +91,18 @@ def test_masks_of_several_overlapping_classes_hold_class_numbers(
     assert (np.asarray(PillowImage.open(mask_file)) == 1).all()
 
 
+@pytest.mark.parametrize(("threshold", "value"), [(0.0, 255), (1.0, 0)])
+def test_the_threshold_of_the_card_decides(
+    threshold: float, value: int, finetuned: Path, tiny_busi: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "weights"
+    shutil.copytree(finetuned / "weights", copy)
+    card = json.loads((copy / "ssl_registry.json").read_text())
+    (copy / "ssl_registry.json").write_text(json.dumps({**card, "threshold": threshold}))
+    (mask,) = predict(copy, [tiny_busi / "benign" / "benign (1).png"], tmp_path / "out")
+    assert (np.asarray(PillowImage.open(mask)) == value).all()
+
+
 def test_unreadable_images_are_named(finetuned: Path, tmp_path: Path) -> None:
     good = picture(tmp_path / "good.png", "L", (40, 40))
     text, half = tmp_path / "text.png", tmp_path / "half.png"

@@ -47,8 +47,9 @@ def test_mean_as_the_slow_loop(groups: list[int] | None) -> None:
     assert [found.low, found.high] == pytest.approx(expected, abs=0.008)
 
 
-def test_difference_as_the_slow_loop() -> None:
-    arm, baseline = scores(5, 20, 0), scores(3, 20, 1)
+@pytest.mark.parametrize("groups", [None, [0, 0, 1, 1, 2, 2]])
+def test_difference_as_the_slow_loop(groups: list[int] | None) -> None:
+    arm, baseline = scores(6, 20, 0, groups), scores(3, 20, 1)
     found = difference_interval(arm, baseline, seed=1)
     expected = np.quantile(slow([arm, baseline], 2500), [0.025, 0.975])
     assert found.value == pytest.approx(arm.values.mean() - baseline.values.mean())
@@ -64,6 +65,13 @@ def test_what_images_share_leaves_the_difference() -> None:
     own = mean_interval(one, seed=0)
     # One run: only images vary, so the half-width is 1.96 standard errors of their mean.
     assert (own.high - own.low) / 2 == pytest.approx(1.96 * values.std() / 60**0.5, rel=0.05)
+
+
+def test_the_runs_of_both_are_drawn_independently() -> None:
+    one = RunScores(np.repeat([[0.4], [0.6]], 30, axis=1), np.zeros(2, np.int64))
+    found = difference_interval(one, one, seed=0)
+    # Twice the worse run against twice the better one comes in one draw of 16.
+    assert (found.value, found.low, found.high) == pytest.approx((0.0, -0.2, 0.2))
 
 
 def test_pretrainings_that_differ_widen_the_interval() -> None:

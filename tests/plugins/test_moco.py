@@ -304,6 +304,20 @@ def test_the_momentum_rises_by_a_cosine() -> None:
         method(momentum_schedule="cosine", momentum=0.9995)
 
 
+@pytest.mark.parametrize(("step", "kept"), [(0, 0.99), (5, 0.9945), (10, 0.999)])
+def test_the_key_encoder_moves_by_the_momentum_of_its_step(step: int, kept: float) -> None:
+    moco = method(momentum_schedule="cosine")
+    keys = [*moco.key_trunk.parameters(), *moco.key_projection.parameters()]
+    with torch.no_grad():
+        for query in (*moco.trunk.parameters(), *moco.projection.parameters()):
+            query.fill_(1.0)
+        for key in keys:
+            key.zero_()
+    moco.after_step(step, committed=True)
+    for key in keys:
+        torch.testing.assert_close(key, torch.full_like(key, 1 - kept))
+
+
 def test_keys_are_normalised_among_shuffled_images() -> None:
     torch.manual_seed(0)
     moco = method(Normed(), batch_norm="split", bn_splits=2, queue_length=8)

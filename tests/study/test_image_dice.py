@@ -10,8 +10,9 @@ import pytest
 
 from ssl_registry.evaluation.aggregate import aggregate
 from ssl_registry.evaluation.table import EvaluatedImage, metrics_table, write_table
-from ssl_registry.study.cells import POLICIES
-from ssl_registry.study.image_dice import of_run
+from ssl_registry.study.cells import POLICIES, Cell
+from ssl_registry.study.folder import StudyFolder
+from ssl_registry.study.image_dice import TABLE, CellDice, of_run
 
 
 def images_of(classes: int) -> list[EvaluatedImage]:
@@ -47,3 +48,16 @@ def test_with_one_class_an_image_has_its_own_dice(tmp_path: Path) -> None:
         rows = [row for row in csv.DictReader(stream) if row["empty_truth"] == "False"]
     assert found is not None
     assert found["dice/lesion"] == {row["id"]: float(row["dice"]) for row in rows}
+
+
+def test_runs_of_one_pretraining_are_one_group(tmp_path: Path) -> None:
+    folder = StudyFolder(tmp_path)
+    lines = []
+    for name, start in (("a", "p"), ("b", "q"), ("c", "p")):
+        folder.run(name).mkdir(parents=True)
+        table = metrics_table(images_of(1), ["lesion"], 0.5, exclusive=False)
+        write_table(table, folder.run(name) / TABLE)
+        lines.append({"run": name, "pretraining": start})
+    dice = CellDice(folder, Cell("s", {}, tuple(lines), failed=0, missing=0, figure=None))
+    for scores in dice.scores.values():
+        assert scores is not None and scores.groups.tolist() == [0, 1, 0]

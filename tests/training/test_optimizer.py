@@ -73,6 +73,42 @@ def test_groups_have_their_own_rates() -> None:
     assert [group["weight_decay"] for group in groups] == [0.3, 0.0]
 
 
+class Two(Trainable):
+    """Two weights, 1 and -2."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor([[1.0, -2.0]], dtype=torch.float64))
+
+
+@pytest.mark.parametrize(("name", "expected"), [("adamw", [0.95, -1.9]), ("adam", [0.9, -1.9])])
+def test_decay_is_decoupled_in_adamw_alone(
+    name: Literal["adam", "adamw"], expected: list[float]
+) -> None:
+    module = Two()
+    config = OptimizerConfig(name=name, weight_decay=0.5)
+    optimizer = ScheduledOptimizer(module, config, SCHEDULE)
+    optimizer.set_step(0)
+    module.weight.grad = torch.zeros_like(module.weight)
+    optimizer.step()
+    # AdamW shrinks weights by rate x decay; Adam takes the decay for a gradient, whose first
+    # step is as long as the rate, however large it is.
+    assert module.weight.detach()[0].tolist() == pytest.approx(expected)
+
+
+def test_sgd_has_the_momentum_of_the_config() -> None:
+    module = Two()
+    config = OptimizerConfig(name="sgd", momentum=0.8, weight_decay=0)
+    optimizer = ScheduledOptimizer(module, config, Schedule(0.1, 0.1, 0, 10))
+    for number in range(3):
+        optimizer.set_step(number)
+        module.weight.grad = torch.ones_like(module.weight)
+        optimizer.step()
+    # Steps of 1, then 1 + 0.8, then 1 + 0.8 + 0.64 times the rate.
+    moved = 0.1 * (1 + 1.8 + 2.44)
+    assert module.weight.detach()[0].tolist() == pytest.approx([1 - moved, -2 - moved])
+
+
 def steps(module: Plain, optimizer: ScheduledOptimizer, numbers: range) -> None:
     for number in numbers:
         inputs = torch.rand(6, 3, generator=torch.Generator().manual_seed(number))
