@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from ssl_registry.data.leaks import (
     warn_of_leaks,
 )
 from ssl_registry.data.load import LoadedData, load_data
+from ssl_registry.data.registration import Match
 from ssl_registry.data.thumbnails import thumbnails
 from ssl_registry.interfaces.dataset import Dataset, DatasetInfo, Image, Sample
 from ssl_registry.registry import config_model
@@ -129,14 +129,14 @@ def test_warning_names_a_few_images_and_counts_the_rest() -> None:
 
 
 @pytest.mark.data
-def test_leaks_of_the_common_split_of_busi(data_root: Path) -> None:
+def test_leaks_of_the_common_split_of_busi(data_root: Path, close_comparisons: list[Match]) -> None:
     split = SplitConfig(kind="file", file=data_root / "busi" / "split_medimeta_seed42.csv")
     config = config_model("dataset", "busi")(root=data_root / "busi", split=split)
     assert isinstance(config, DatasetConfig)
     data = load_data(config, size=64, channels=1, masks=False)
-    start = time.process_time()
     report = find_leaks(data)
-    assert time.process_time() - start < 4
+    # Of 546 x 234 pairs so few are looked at closely that a run starts no later for it.
+    assert len(report.leaks) <= len(close_comparisons) < 546 * 234 / 500
 
     ids = [sample.id for sample in data.samples]
     full = [data.dataset.read_image(sample) for sample in data.samples]

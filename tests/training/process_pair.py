@@ -9,7 +9,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -17,6 +18,20 @@ import torch
 from ssl_registry.training.processes import session
 
 PATIENCE_SECONDS = 120
+
+
+@contextmanager
+def reserved_port() -> Iterator[int]:
+    """A port that is given to nobody in the block but to those who ask for it by its number.
+
+    Such as the first of several processes: two sockets may share a port as long as both allow it,
+    as libuv's do, and not both listen.
+    """
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        port: int = holder.getsockname()[1]
+        yield port
 
 
 def in_processes(work: Callable[[Path], None], folder: Path, processes: int = 2) -> None:
@@ -27,17 +42,15 @@ def in_processes(work: Callable[[Path], None], folder: Path, processes: int = 2)
     """
     multi = multiprocessing.get_context("forkserver")
     multi.set_forkserver_preload([work.__module__, "kornia", "timm"])
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    started = [
-        multi.Process(target=_live, args=(work, folder, number, processes, port), daemon=True)
-        for number in range(processes)
-    ]
-    for process in started:
-        process.start()
-    for process in started:
-        process.join(PATIENCE_SECONDS)
+    with reserved_port() as port:
+        started = [
+            multi.Process(target=_live, args=(work, folder, number, processes, port), daemon=True)
+            for number in range(processes)
+        ]
+        for process in started:
+            process.start()
+        for process in started:
+            process.join(PATIENCE_SECONDS)
     codes = [process.exitcode for process in started]
     for process in started:
         process.kill()  # the other of one that failed
