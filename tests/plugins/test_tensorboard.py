@@ -129,6 +129,30 @@ def test_a_resumed_pre_training_shows_each_epoch_once(
         assert picture(read, tag).shape == (256, 240 + 2 * 256, 3)  # 40 px, and two of 32 px
 
 
+def killed(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_run_resumed_for_its_evaluation_alone_keeps_its_curves(
+    finetune_table: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finetune_table["training"] |= {"epochs": 2, "checkpoint_seconds": 0}
+    folder = tmp_path / "events"
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("ssl_registry.training.finetune.write_network", killed)
+        finetune(finetune_table, tmp_path / "run", observers=[TensorBoard(folder)])
+    pictures = {tag: len(events(folder).Images(tag)) for tag in events(folder).Tags()["images"]}
+    run = finetune(finetune_table, tmp_path / "run", resume=True, observers=[TensorBoard(folder)])
+    read = events(folder)
+    assert len(list(folder.iterdir())) == 2
+    assert [step for step, _ in scalars(read, "training/loss")] == [1, 2]
+    assert scalars(read, "training/loss") == logged(run, "loss")
+    assert pictures and pictures == {tag: len(read.Images(tag)) for tag in pictures}
+    assert [step for step, _ in scalars(read, "test/dice/lesion")] == [2]
+    (summary,) = read.Tensors("summary/text_summary")
+    assert summary.step == 2
+
+
 class Leaving:
     """Tries to end the process."""
 
