@@ -33,10 +33,8 @@ def report_pictures(report: StudyReport) -> dict[str, Picture]:
                 file = f"curves-{name}-{_file_name(words)}.png"
                 found[file] = Picture(title, figure_png(figure))
         if one.gallery is not None and one.gallery.items:
-            words = [one.panel.title, of_labels(one.gallery.column)]
-            title = (
-                f"Test images, truth and predictions: {', '.join(word for word in words if word)}"
-            )
+            shown = filter(None, (one.panel.title, of_labels(one.gallery.column)))
+            title = f"Test images, truth and predictions: {', '.join(shown)}"
             picture = figure_png(gallery_figure(one.gallery.items))
             found[f"gallery-{name}.png"] = Picture(title, picture)
     return found
