@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 
 import torch
+from torch import Tensor
 
 from ssl_registry.interfaces.task import SegmentationBatch, Task, TaskContext
 from ssl_registry.interfaces.training import StepOutput
@@ -100,21 +101,35 @@ def _predictor(bench: TaskBench) -> None:
 
 
 def _augment(bench: TaskBench) -> None:
-    task = bench.build()
     torch.manual_seed(3)
-    masks = discs(COUNT, SIZE)
+    masks, planes = discs(COUNT, SIZE), [discs(COUNT, SIZE) for _ in _FOUR]
+    _require_moved_alike(bench.build(), masks)
+    # Between 0 and 4 lie the numbers of other classes, which interpolation would make.
+    _require_moved_alike(bench.build(_FOUR), masks * len(_FOUR))
+    _require_moved_alike(bench.build(_FOUR, exclusive=False), torch.stack(planes, dim=1))
+
+
+def _require_moved_alike(task: Task, masks: Tensor) -> None:
+    """Fail unless images are moved as their masks are, and masks keep to their values."""
+    before = masks.unique().tolist()
     # The image shows its own mask, so that both must move alike.
-    moved = task.augment(SegmentationBatch(0.2 + 0.6 * masks[:, None].float(), masks))
+    shown = _any(masks)[:, None].float()
+    moved = task.augment(SegmentationBatch(0.2 + 0.6 * shown, masks))
     low, high = float(moved.images.min()), float(moved.images.max())
     require(low >= 0 and high <= 1, f"augmented images lie in {low:.2f} to {high:.2f}, not [0, 1]")
     same = moved.masks.dtype == masks.dtype and moved.masks.shape == masks.shape
     require(same, f"augmented masks are {moved.masks.dtype} {list(moved.masks.shape)}")
-    values = sorted(set(moved.masks.flatten().tolist()))
-    require(set(values) <= {0, 1}, f"augmented masks hold {values}, before there were 0 and 1")
+    values = moved.masks.unique().tolist()
+    require(set(values) <= set(before), f"augmented masks hold {values}, before it was {before}")
     bright = moved.images[:, 0] > moved.images.amax(dim=(1, 2, 3))[:, None, None] * 0.6
-    inside = moved.masks.bool()
+    inside = _any(moved.masks)
     overlap = int((bright & inside).sum()) / max(1, int((bright | inside).sum()))
     require(overlap >= _LEAST_OVERLAP, f"images and masks overlap by {overlap:.0%} afterwards")
+
+
+def _any(masks: Tensor) -> Tensor:
+    """Where any class is, bool `[N, H, W]`."""
+    return masks.bool() if masks.ndim == 3 else masks.bool().any(dim=1)
 
 
 def _save_and_load(bench: TaskBench) -> None:
@@ -137,6 +152,17 @@ def _evaluation(bench: TaskBench) -> None:
         require_loss(bench.forward(task, bench.batch(seed=5)))
     moved = changed(before, state_of(task))
     require(not moved, f"a forward in eval mode changes {listed(moved)}")
+
+
+def _skipped_step(bench: TaskBench) -> None:
+    task = bench.build()
+    bench.train(task, 0)
+    task.before_step(1)
+    bench.forward(task, bench.batch(seed=1))
+    before = state_of(task)
+    task.after_step(1, False)
+    moved = changed(before, state_of(task))
+    require(not moved, f"after_step(step, committed=False) changes {listed(moved)}")
 
 
 def _bf16(bench: TaskBench) -> None:
@@ -182,6 +208,12 @@ RULES: tuple[Rule[TaskBench], ...] = (
         "A forward in eval mode changes no state.",
         "Move a teacher in after_step, not in forward.",
         _evaluation,
+    ),
+    Rule(
+        "skipped_step",
+        "A step that was not committed changes no teacher and no counter.",
+        "Return early from after_step unless `committed`.",
+        _skipped_step,
     ),
     Rule(
         "bf16",

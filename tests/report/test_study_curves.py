@@ -80,12 +80,11 @@ def test_points_lie_at_their_fraction_and_bars_beside(sets: int) -> None:
     figure = panel_figure(panel, POLICIES[0], means, "Dice", legend=True)
     assert figure is not None
     (axes,) = figure.axes
-    lines = [line for line in axes.lines if len(line.get_xdata()) == len(COLUMNS)]
-    assert len(lines) == len(panel.arms)
-    for arm, line in zip(panel.arms, lines, strict=True):
-        assert list(line.get_xdata()) == [0, 1, 2]
+    lines = [points for line in axes.lines if len(points := np.asarray(line.get_xydata()))]
+    for arm, points in zip(panel.arms, lines, strict=True):
+        assert points[:, 0].tolist() == [0, 1, 2]
         ours = [arm.cells[column].summary(POLICIES[0]).mean for column in sorted(COLUMNS)]
-        assert list(line.get_ydata()) == pytest.approx(ours)
+        assert points[:, 1].tolist() == pytest.approx(ours)
     bars = [one.get_segments() for one in axes.collections if isinstance(one, LineCollection)]
     places = np.array([[segment[0][0] for segment in of_arm] for of_arm in bars])
     assert len(set(places[:, 0])) == len(panel.arms)

@@ -84,6 +84,22 @@ class HiddenState(RightBackbone):
         return super().forward(images * self.scale)
 
 
+class ExportsAPart(RightBackbone):
+    """A gain that begins at one lies outside of what is exported."""
+
+    def __init__(self, config: object, in_channels: int) -> None:
+        super().__init__(config, in_channels)
+        self.stages = nn.ModuleList([self.first, self.second, self.normed])
+        self.gain = nn.Parameter(torch.ones(5, 1, 1))
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        fine, coarse = super().forward(images)
+        return [fine, self.gain * coarse]
+
+    def exported(self) -> nn.Module:
+        return self.stages
+
+
 class BatchStatistics(RightBackbone):
     def forward(self, images: Tensor) -> list[Tensor]:
         return super().forward(images - images.mean(dim=0))
@@ -196,6 +212,7 @@ def test_right_networks_pass(failures: Failures) -> None:
         ("backbone", TooSmall, "smallest_size", "the map of reduction 2 is 2x2"),
         ("backbone", UnusedLayer, "gradients", "classifier.weight"),
         ("backbone", HiddenState, "save_and_load", "the maps are others"),
+        ("backbone", ExportsAPart, "save_and_load", "the maps are others"),
         ("backbone", BatchStatistics, "evaluation", "depend on the others"),
         ("backbone", CountsForwards, "evaluation", "eval mode changes count"),
         ("backbone", OwnGenerator, "same_seed", "first.weight"),

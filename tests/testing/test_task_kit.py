@@ -69,6 +69,35 @@ class SmoothMasks(Right):
         return SegmentationBatch(batch.images, batch.masks * 255)
 
 
+def turned(planes: Tensor, mode: str) -> Tensor:
+    """Planes `[N, K, H, W]`, turned by a few degrees."""
+    turn = torch.tensor([[0.98, 0.17, 0.02], [-0.17, 0.98, 0.01]])
+    grid = F.affine_grid(turn.expand(len(planes), 2, 3), list(planes.shape), align_corners=False)
+    return F.grid_sample(planes, grid, mode, "border", align_corners=False).clamp(0, 1)
+
+
+class TurnsWithNearest(Right):
+    def augment(self, batch: SegmentationBatch) -> SegmentationBatch:
+        planes = batch.masks if batch.masks.ndim == 4 else batch.masks[:, None]
+        moved = 255 * turned(planes / 255, "nearest")
+        masks = moved.round().to(batch.masks.dtype).reshape(batch.masks.shape)
+        return SegmentationBatch(turned(batch.images, "bilinear"), masks)
+
+
+class TurnsBilinearly(Right):
+    def augment(self, batch: SegmentationBatch) -> SegmentationBatch:
+        planes = batch.masks if batch.masks.ndim == 4 else batch.masks[:, None]
+        moved = 255 * turned(planes / 255, "bilinear")
+        masks = moved.round().to(batch.masks.dtype).reshape(batch.masks.shape)
+        return SegmentationBatch(turned(batch.images, "bilinear"), masks)
+
+
+class TurnsNoPlanes(Right):
+    def augment(self, batch: SegmentationBatch) -> SegmentationBatch:
+        masks = turned(batch.masks[:, None].float(), "nearest")[:, 0].to(batch.masks.dtype)
+        return SegmentationBatch(turned(batch.images, "bilinear"), masks * batch.masks.max())
+
+
 class BrightImages(Right):
     def augment(self, batch: SegmentationBatch) -> SegmentationBatch:
         return SegmentationBatch(batch.images + 0.5, batch.masks)
@@ -90,14 +119,20 @@ class MovesInForward(Right):
         return super().forward(labelled, unlabelled)
 
 
+class CountsSkippedSteps(Right):
+    def after_step(self, step: int, committed: bool) -> None:
+        self.teacher_bias = self.teacher_bias + 1
+
+
 class HalfLoss(Right):
     def forward(self, labelled: SegmentationBatch, unlabelled: Tensor | None) -> StepOutput:
         logits = self.network(labelled.images)
         return StepOutput(logits.square().mean().to(logits.dtype))
 
 
-def test_a_right_task_passes(failures: Failures) -> None:
-    assert failures("task", Right) == {}
+@pytest.mark.parametrize("task", [Right, TurnsWithNearest])
+def test_a_right_task_passes(failures: Failures, task: type[Task]) -> None:
+    assert failures("task", task) == {}
 
 
 @pytest.mark.parametrize(
@@ -108,9 +143,12 @@ def test_a_right_task_passes(failures: Failures) -> None:
         (NoPredictor, "predictor", "TinyBackbone"),
         (FlipsImagesOnly, "augment", "overlap by"),
         (SmoothMasks, "augment", "hold [0, 255]"),
+        (TurnsBilinearly, "augment", "hold [0, 1, 2, 3, 4], before it was [0, 4]"),
+        (TurnsNoPlanes, "augment", "raised"),
         (BrightImages, "augment", "lie in 0.70 to 1.30"),
         (CountsInPython, "save_and_load", "after loading the losses are"),
         (MovesInForward, "evaluation", "teacher_bias"),
+        (CountsSkippedSteps, "skipped_step", "committed=False) changes teacher_bias"),
         (HalfLoss, "bf16", "bfloat16"),
     ],
 )
