@@ -24,9 +24,10 @@ class ImageFolderConfig(FolderDatasetConfig):
     """Which files of a folder are images, and what belongs to them.
 
     Without further settings, all pictures below `root` are images, labelled by their folder.
-    `name_mask.png` beside `name.png`, and `masks/name.png` for `images/name.png`, are masks. Images
-    in `train`, `val` and `test` have these as their official parts, which `split.kind =
-    "official"` keeps to.
+    `name_mask.png` beside `name.png`, and `masks/name.png` for `images/name.png` or for `name.png`,
+    are masks. Images in `train`, `val` and `test` have these as their official parts, which
+    `split.kind = "official"` keeps to; so have those in `imagesTr` and `imagesTs`, whose masks lie
+    in `labelsTr` and `labelsTs`.
 
     Patterns are relative to `root` and pass over upper and lower case: `*` is any part of a name,
     `**/` any folders, `?` one character, `[ab]` one of some, `{png,jpg}` one of several.
@@ -60,8 +61,9 @@ class ImageFolderConfig(FolderDatasetConfig):
     mask_values: dict[Annotated[int, Field(ge=0, le=65535)], str] = Field(
         default_factory=dict,
         description=(
-            "For masks of several classes: gray value to class, such as {128 = 'liver'}. 0 is "
-            "background; other values that are, too, are given the class 'background'."
+            "For masks of several classes: gray value (or place in the palette) to class, such as "
+            "{128 = 'liver'}. 0 is background; other values that are, too, are given the class "
+            "'background'. Values of the same meaning are given the same class."
         ),
     )
     labels: str = Field(
@@ -81,7 +83,11 @@ class ImageFolderConfig(FolderDatasetConfig):
     )
     part_folders: bool = Field(
         default=True,
-        description="Whether a topmost folder train, val or test is the image's official part.",
+        description=(
+            "Whether a topmost folder train, val or test (imagesTr, imagesTs) is the image's "
+            "official part. If so, such a folder further down is an error; if not, all images are "
+            "divided anew."
+        ),
     )
     channels: Literal[1, 3] = Field(
         default=3, description="1: read as gray (luma); 3: read as colour."

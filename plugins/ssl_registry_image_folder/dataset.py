@@ -24,14 +24,14 @@ from ssl_registry import (
     Mask,
     Sample,
     picture_size,
-    read_binary_mask,
     read_luma,
     read_rgb,
 )
+from ssl_registry_image_folder.binary_mask import read_binary
 from ssl_registry_image_folder.config import ImageFolderConfig
-from ssl_registry_image_folder.label_map import LabelMap, read_values
+from ssl_registry_image_folder.label_map import LabelMap
 from ssl_registry_image_folder.listing import Files, list_files
-from ssl_registry_image_folder.naming import ids, part_and_label, taken
+from ssl_registry_image_folder.naming import has_deep_part, ids, part_and_label, taken
 from ssl_registry_image_folder.pairing import Pairing, matching_images, pair
 from ssl_registry_image_folder.patterns import MaskPattern, image_pattern
 from ssl_registry_image_folder.usual_masks import usual_masks
@@ -78,8 +78,8 @@ class ImageFolderDataset(FolderDataset):
         Raises:
             DatasetNotFoundError: There is no such folder, or it holds no file.
             DataError: No file is an image by the patterns, masks have no image or several, images
-                have no mask though they must, or an expression finds nothing; says what
-                was looked for, and names the first few files.
+                have no mask though they must, a part is not topmost, or an expression finds
+                nothing; says what was looked for, and names the first few files.
         """
         root = self.root
         every = list_files(root)
@@ -104,7 +104,8 @@ class ImageFolderDataset(FolderDataset):
 
         Raises:
             DataError: A mask cannot be read, has another size than its image, holds a value
-                without a class, or gives a pixel another class than a second mask does.
+                without a class, holds several classes that have no names, or gives a pixel another
+                class than a second mask does.
         """
         image, *masks = sample.files
         if not masks:
@@ -112,7 +113,7 @@ class ImageFolderDataset(FolderDataset):
         width, height = picture_size(image)
         united = np.zeros((height, width), np.uint8)
         for path in masks:
-            mask = self._label_map.read(path) if self.config.mask_values else _binary(path)
+            mask = self._label_map.read(path) if self.config.mask_values else read_binary(path)
             if mask.shape != united.shape:
                 raise DataError(
                     f"the mask {path} is {mask.shape[1]}x{mask.shape[0]} pixels, but its image "
@@ -186,7 +187,9 @@ class ImageFolderDataset(FolderDataset):
         ]
 
     def _check(self, root: Path, pairing: Pairing) -> None:
-        """Stop at masks without images, and at images without masks if they must have one."""
+        """Stop at masks without images, images without masks they must have, and deep parts."""
+        if self.config.part_folders:
+            self._check_parts(root, pairing)
         if pairing.ambiguous:
             mask, first, last = pairing.ambiguous[0]
             raise DataError(
@@ -209,6 +212,19 @@ class ImageFolderDataset(FolderDataset):
                 f"{looked}: {_some(without)}"
             )
 
+    def _check_parts(self, root: Path, pairing: Pairing) -> None:
+        """Stop at parts that are not topmost, whose images would be divided anew."""
+        folders = {image.folder for image in pairing.images}
+        deep = {folder for folder in folders if has_deep_part(folder)}
+        if deep:
+            inside = [image.path for image in pairing.images if image.folder in deep]
+            raise DataError(
+                f"{len(inside)} of {len(pairing.images)} images in {root.absolute()} lie in a "
+                f"folder named like a part, but not topmost: {_some(inside)}; set root one level "
+                "deeper or move the parts to the top, or set part_folders = false to divide all "
+                "images anew"
+            )
+
 
 def _paths(folder: Path) -> dict[str, Path]:
     """What lies in a folder, by name: listing makes paths at half the cost of joining them."""
@@ -216,17 +232,6 @@ def _paths(folder: Path) -> dict[str, Path]:
         return {path.name: path for path in folder.iterdir()}
     except OSError:  # moved since it was listed
         return {}
-
-
-def _binary(path: Path) -> Mask:
-    """A binary mask as uint8 of 0 and 1; its foreground may be 255 or, alone, 1."""
-    try:
-        return read_binary_mask(path).astype(np.uint8)
-    except DataError:
-        values = read_values(path)
-        if values.max() > 1:
-            raise
-        return values.astype(np.uint8)
 
 
 def _texts(patterns: Iterable[str]) -> str:

@@ -43,8 +43,8 @@ class LabelMap:
         if (numbers < 0).any():
             unknown = np.unique(values[numbers < 0]).tolist()
             raise DataError(
-                f"the mask {path} holds the gray values {_some(unknown)}, which mask_values does "
-                f"not name; it names {_some(self._named)}; give each value its class, which may be "
+                f"the mask {path} holds the gray values {some(unknown)}, which mask_values does "
+                f"not name; it names {some(self._named)}; give each value its class, which may be "
                 "'background'"
             )
         return numbers.astype(np.uint8)
@@ -54,10 +54,16 @@ def read_values(path: Path) -> NDArray[np.uint16]:
     """The gray values, or places in the palette, of a picture of up to 16 bits, `[H, W]`.
 
     Raises:
-        DataError: It cannot be decoded, is coloured, or has values beyond 16 bits.
+        DataError: It cannot be decoded, holds several pages, is coloured, or has values beyond 16
+            bits.
     """
     try:
         with PillowImage.open(path) as picture:
+            pages = getattr(picture, "n_frames", 1)
+            if pages > 1:
+                raise ValueError(
+                    f"it holds {pages} pages or frames; write each as a file of its own"
+                )
             picture.load()
             values = _gray(picture)
     except UNREADABLE as error:
@@ -85,5 +91,6 @@ def _gray(picture: PillowImage.Image) -> NDArray[np.int64] | None:
     return values.astype(np.int64)
 
 
-def _some(values: Sequence[int]) -> str:
+def some(values: Sequence[int]) -> str:
+    """The first few values, for messages."""
     return ", ".join(map(str, values[:8])) + (", ..." if len(values) > 8 else "")

@@ -20,7 +20,10 @@ PARTS: Final[dict[str, Part]] = {
     "validation": "val",
     "test": "test",
     "testing": "test",
+    "imagestr": "train",
+    "imagests": "test",
 }
+"""Names of folders, in lower case; the last two are those of the medical decathlon and nnU-Net."""
 
 
 def part_and_label(folder: str, part_folders: bool) -> tuple[Part | None, str | None]:
@@ -28,12 +31,23 @@ def part_and_label(folder: str, part_folders: bool) -> tuple[Part | None, str | 
 
     Args:
         folder: Its folder below the root.
-        part_folders: Whether the topmost may be a part. Folders such as `images` say nothing.
+        part_folders: Whether the topmost may be a part. Folders such as `images` say nothing,
+            and none that is named like a part is a label.
     """
-    names = [name for name in folder.split("/")[:-1] if name.lower() not in IMAGE_FOLDERS]
+    names = _telling(folder)
     part = PARTS.get(names[0].lower()) if names and part_folders else None
-    names = names[1:] if part else names
-    return part, names[-1] if names else None
+    labels = [name for name in names if name.lower() not in PARTS]
+    return part, labels[-1] if labels else None
+
+
+def has_deep_part(folder: str) -> bool:
+    """Whether a folder below the topmost is named like a part."""
+    return any(name.lower() in PARTS for name in _telling(folder)[1:])
+
+
+def _telling(folder: str) -> list[str]:
+    """The names of the folders on the way, without those that only say that images are there."""
+    return [name for name in folder.split("/")[:-1] if name.lower() not in IMAGE_FOLDERS]
 
 
 def taken(name: str, expression: str | None, paths: Sequence[str]) -> list[str | None]:

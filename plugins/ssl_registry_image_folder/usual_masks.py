@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from typing import Final
 
 from ssl_registry_image_folder.listing import Files
@@ -14,10 +14,20 @@ MASK_FOLDERS: Final = frozenset(
     {"mask", "masks", "gt", "groundtruth", "ground_truth", "seg", "segmentation", "segmentations"}
     | {"label", "labels", "annotation", "annotations"}
 )
+_SIBLINGS: Final = {
+    **dict.fromkeys(MASK_FOLDERS, sorted(IMAGE_FOLDERS)),
+    "labelstr": ["imagestr"],
+    "labelsts": ["imagests"],
+}
+"""Name of a folder of masks to the names that the folder of their images may have."""
 _FIELDS: Final = (FOLDERS[0], STEM)
-_SAME: Final = "{stem}.*"
 _SUFFIXED: Final = "{stem}[-_]{mask,gt,seg,segmentation}{,[-_]*,[0-9]*}.*"
-_PREFIXED: Final = "mask[-_]{stem}.*"
+_NAMES: Final = {
+    text: NamePattern.parse(text) for text in ("{stem}.*", _SUFFIXED, "mask[-_]{stem}.*")
+}
+
+_Images = Set[tuple[str, str]]
+"""The folder and the stem of each."""
 
 
 def usual_masks(files: Files, images: Sequence[FoundImage]) -> list[MaskPattern]:
@@ -25,51 +35,59 @@ def usual_masks(files: Files, images: Sequence[FoundImage]) -> list[MaskPattern]
 
     `name_mask.png` beside `name.png` counts if any image has such a mask. Folders `images` and
     `masks` side by side always do, with equal folders below and names that are equal or have
-    `_mask` or the like added: what lies in `masks` is no image, whether it has one or not.
+    `_mask` or the like added: what lies in `masks` is no image, whether it has one or not. A folder
+    `masks` among the images themselves does so if any image has a mask in it.
     """
-    beside = MaskPattern(
-        _SUFFIXED, _FIELDS, lambda folder: {FOLDERS[0]: folder}, NamePattern.parse(_SUFFIXED)
-    )
-    found = [beside] if _holds(beside, files, images) else []
-    image_folder_of = _mask_folders(files)
+    there = {(image.folder, image.stem) for image in images}
+    found = []
+    if any(_fit([_NAMES[_SUFFIXED]], names, folder, there) for folder, names in files.items()):
+        found.append(_pattern(_SUFFIXED, lambda folder: {FOLDERS[0]: folder}))
+    image_folder_of = _mask_folders(files, there)
     if image_folder_of:
 
         def folder_values(folder: str) -> dict[str, str] | None:
             place = image_folder_of.get(folder)
             return None if place is None else {FOLDERS[0]: place}
 
-        for name in (_SAME, _SUFFIXED, _PREFIXED):
-            found.append(MaskPattern(name, _FIELDS, folder_values, NamePattern.parse(name)))
+        found += [_pattern(text, folder_values) for text in _NAMES]
     return found
 
 
-def _holds(beside: MaskPattern, files: Files, images: Sequence[FoundImage]) -> bool:
-    """Whether any file is the mask of an image beside it."""
-    there = {(image.folder, image.stem) for image in images}
+def _pattern(text: str, folder_values: Callable[[str], dict[str, str] | None]) -> MaskPattern:
+    return MaskPattern(text, _FIELDS, folder_values, _NAMES[text])
+
+
+def _fit(
+    patterns: Iterable[NamePattern], names: Sequence[str], folder: str, images: _Images
+) -> bool:
+    """Whether any of the names is that of a mask of an image in `folder`."""
     return any(
-        key in there
-        for folder, names in files.items()
+        (folder, stem) in images
+        for pattern in patterns
         for name in names
-        for key in beside.keys({FOLDERS[0]: folder}, name)
+        if pattern.whole.fullmatch(name)
+        for stem in pattern.stems(name)
     )
 
 
-def _mask_folders(files: Files) -> dict[str, str]:
-    """Each folder of masks, and the folder of their images, which lie side by side."""
+def _mask_folders(files: Files, images: _Images) -> dict[str, str]:
+    """Each folder of masks, and the folder of their images: side by side, or around it."""
     # All folders, also those that hold nothing but folders; lower case to written.
     written = {above.lower(): above for folder in files for above in _with_parents(folder)}
     found: dict[str, str] = {}
-    for folder in files:
+    for folder, names in files.items():
         parts = folder.split("/")[:-1]
         for at, part in enumerate(parts):
-            if part.lower() not in MASK_FOLDERS:
-                continue
             above = "".join(f"{each}/" for each in parts[:at])
             below = "".join(f"{each}/" for each in parts[at + 1 :])
-            for name in sorted(IMAGE_FOLDERS):
+            for name in _SIBLINGS.get(part.lower(), ()):
                 sibling = written.get(f"{above}{name}/".lower())
                 if sibling is not None:
                     found.setdefault(folder, sibling + below)
+            if part.lower() in MASK_FOLDERS and folder not in found:
+                around = written.get(f"{above}{below}".lower(), above + below)
+                if _fit(_NAMES.values(), names, around, images):
+                    found[folder] = around
     return found
 
 

@@ -29,6 +29,10 @@ UNREADABLE = (
 
 _MASK_LEVEL = 127
 _DEEPEST = 2**16 - 1
+_TOO_SHALLOW = 2**12
+"""Where no value of 16 bits is as high, they are likely 12 bits or fewer, stored in 16."""
+_SINGLE = ("MPO", "PSD")
+"""Formats whose further frames are previews or layers of the first."""
 _TURNED = ("JPEG", "MPO", "WEBP")
 """Formats of cameras, which say in their EXIF how a picture is to be turned; TIFF is by Pillow."""
 _ORIENTATION = 0x0112
@@ -38,7 +42,8 @@ def read_luma(path: Path) -> NDArray[np.uint8]:
     """Read a picture of any colour mode as luma, uint8 `[H, W]`; of 16 bits the upper 8 count.
 
     Raises:
-        DataError: It cannot be decoded to its last pixel; names the file.
+        DataError: It cannot be decoded to its last pixel, holds several pages or frames, or has 16
+            bits but no value of 4096 or more; names the file.
     """
     return _read(path, _luma)
 
@@ -49,7 +54,8 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
     Alpha is ignored: colours under transparent pixels are kept.
 
     Raises:
-        DataError: It cannot be decoded to its last pixel; names the file.
+        DataError: It cannot be decoded to its last pixel, holds several pages or frames, or has 16
+            bits but no value of 4096 or more; names the file.
     """
     return _read(path, _colour)
 
@@ -62,8 +68,8 @@ def read_binary_mask(path: Path) -> NDArray[np.bool_]:
     some masks are RGBA and opaque everywhere.
 
     Raises:
-        DataError: It cannot be decoded, or holds values but none above 127 (such as a mask
-            of 0 and 1, which would silently vanish); names the file.
+        DataError: It cannot be decoded, holds several pages or frames, or holds values but none
+            above 127 (such as a mask of 0 and 1, which would silently vanish); names the file.
     """
     values = _read(path, _brightest)
     mask: NDArray[np.bool_] = values > _MASK_LEVEL
@@ -124,6 +130,7 @@ def _read(
         with path.open("rb", buffering=0) as file:
             content = BytesIO(file.readall())
         with PillowImage.open(content) as picture:
+            _check_single(picture)
             # numpy would take a truncated picture for an object and not raise.
             picture.load()
             if picture.format in _TURNED:
@@ -139,6 +146,13 @@ def _unreadable(path: Path, error: Exception) -> DataError:
     if isinstance(error, UnidentifiedImageError):  # its text names a place in memory
         return DataError(f"cannot read the image {path}: it is of no format that is known")
     return DataError(f"cannot read the image {path}: {str(error) or type(error).__name__}")
+
+
+def _check_single(picture: PillowImage.Image) -> None:
+    """Refuse stacks and animations, of which only the first picture would be read."""
+    pages = getattr(picture, "n_frames", 1)
+    if pages > 1 and picture.format not in _SINGLE:
+        raise ValueError(f"it holds {pages} pages or frames; write each as a file of its own")
 
 
 def _check_gray_levels(values: NDArray[np.float32]) -> None:
@@ -191,11 +205,13 @@ def _is_deep(picture: PillowImage.Image) -> bool:
 
 def _high_byte(picture: PillowImage.Image) -> NDArray[np.uint8]:
     values = np.asarray(picture).astype(np.int64)
-    if values.min() < 0 or values.max() > _DEEPEST:
+    highest = values.max()
+    if values.min() < 0 or highest > _DEEPEST:
         raise ValueError(f"it has values beyond 0 to {_DEEPEST}; save it with 8 or 16 bits")
-    if 0 < values.max() < 256:
+    if 0 < highest < _TOO_SHALLOW:
         raise ValueError(
-            f"it has 16 bits but no value above {values.max()} of {_DEEPEST}, so of its upper 8 "
-            "bits nothing is left; save it with 8 bits, or scale it to 16"
+            f"it has 16 bits but no value above {highest} of {_DEEPEST}, so it seems to hold fewer "
+            f"bits, and its upper 8 tell {(highest >> 8) + 1} gray levels apart at most; save it "
+            "with 8 bits, or scale it to the full 16"
         )
     return (values >> 8).astype(np.uint8)

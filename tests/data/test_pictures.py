@@ -69,6 +69,44 @@ def test_images_of_sixteen_bits_that_would_be_black_are_refused(
     assert not read(saved(tmp_path / "b.png", np.zeros_like(DEEP))).any()
 
 
+@pytest.mark.parametrize("read", [read_luma, read_rgb])
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_twelve_bits_stored_as_sixteen_are_refused(
+    tmp_path: Path, read: Callable[[Path], np.ndarray], suffix: str
+) -> None:
+    twelve = np.arange(4096, dtype=np.uint16).reshape(64, 64)
+    told = "above 4095 of 65535.* fewer bits.* 16 gray levels.* with 8 bits, or scale .* full 16"
+    with pytest.raises(DataError, match=told):
+        read(saved(tmp_path / f"a.{suffix}", twelve))
+    scaled = read(saved(tmp_path / f"b.{suffix}", twelve * 16))
+    np.testing.assert_array_equal(scaled.reshape(64, 64, -1)[..., 0], twelve // 16)
+    assert read(saved(tmp_path / f"c.{suffix}", twelve + 1)).max() == 16
+
+
+@pytest.mark.parametrize("read", [read_luma, read_rgb, read_binary_mask])
+@pytest.mark.parametrize("suffix", ["tif", "gif", "webp", "png"])
+def test_stacks_and_animations_are_refused(
+    tmp_path: Path, read: Callable[[Path], object], suffix: str
+) -> None:
+    path = tmp_path / f"a.{suffix}"
+    first, *others = (PillowImage.new("L", (8, 6), level) for level in (10, 100, 250))
+    first.save(path, save_all=True, append_images=others)
+    told = rf"cannot read the image .*a\.{suffix}: it holds 3 pages or frames; write each as a file"
+    with pytest.raises(DataError, match=told):
+        read(path)
+    others[1].save(path)
+    assert np.min(np.asarray(read(path))) == (1 if read is read_binary_mask else 250)
+
+
+def test_previews_of_a_camera_are_no_pages(tmp_path: Path) -> None:
+    path = tmp_path / "a.mpo"
+    whole, preview = PillowImage.new("L", (8, 6), 200), PillowImage.new("L", (4, 3), 20)
+    whole.save(path, save_all=True, append_images=[preview])
+    with PillowImage.open(path) as picture:
+        assert (picture.format, picture.n_frames) == ("MPO", 2)  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(read_luma(path), np.full((6, 8), 200))
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("suffix", ["jpg", "webp", "tif"])
 def test_pictures_are_turned_as_their_camera_says(

@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image as PillowImage
+from PIL import ImageDraw
 from pydantic import ValidationError
 
 from ssl_registry import DataError, DatasetNotFoundError, Sample
 from ssl_registry.data.load import load_data
 from ssl_registry.data.splits import make_split
+from ssl_registry.data.verify import verify
 from ssl_registry.registry import config_model, factory
 from ssl_registry_image_folder import listing
 from ssl_registry_image_folder.config import ImageFolderConfig
@@ -128,6 +130,40 @@ def test_folders_named_mask_without_images_beside_are_classes(tmp_path: Path) ->
     assert [s.label for s in samples] == ["mask", "no_mask"]
 
 
+def test_masks_in_a_folder_among_their_images(tmp_path: Path) -> None:
+    fill(tmp_path, "a.png", "b.png", "masks/a.png", "benign/c.png", "benign/GT/c_mask.png")
+    fill(tmp_path, "labels/benign/d.tif", "benign/d.png")
+    assert masks(tmp_path) == {
+        "a.png": ["masks/a.png"],
+        "b.png": [],
+        "benign/c.png": ["benign/GT/c_mask.png"],
+        "benign/d.png": ["labels/benign/d.tif"],
+    }
+    assert [s.label for s in dataset(tmp_path).samples()] == [None, None, "benign", "benign"]
+    fill(tmp_path, "masks/e.png")
+    with pytest.raises(DataError, match=r"1 masks in .* match no image: masks/e\.png"):
+        dataset(tmp_path).samples()
+
+
+def test_folders_of_the_decathlon(tmp_path: Path) -> None:
+    fill(tmp_path, "imagesTr/a.png", "labelsTr/a.png", "imagesTs/b.png", "labelsTs/b.png")
+    expected = {"imagesTr/a.png": ["labelsTr/a.png"], "imagesTs/b.png": ["labelsTs/b.png"]}
+    assert masks(tmp_path) == expected
+    samples = dataset(tmp_path).samples()
+    assert [(s.label, s.split) for s in samples] == [(None, "train"), (None, "test")]
+
+
+def test_names_of_nnunet_need_patterns(tmp_path: Path) -> None:
+    fill(tmp_path, "imagesTr/a_1_0000.png", "imagesTs/b_2_0000.png", "labelsTr/a_1.png")
+    with pytest.raises(DataError, match=r"1 masks in .* match no image: labelsTr/a_1\.png"):
+        dataset(tmp_path).samples()
+    patterns = {"images": "images{Tr,Ts}/{stem}_0000.png", "masks": "labels{Tr,Ts}/{stem}.png"}
+    assert masks(tmp_path, **patterns) == {
+        "imagesTr/a_1_0000.png": ["labelsTr/a_1.png"],
+        "imagesTs/b_2_0000.png": [],
+    }
+
+
 def test_masks_beside_their_images(tmp_path: Path) -> None:
     fill(tmp_path, "b/b (1).png", "b/b (1)_mask.png", "b/b (1)_mask_1.png", "n/n (1).png")
     assert masks(tmp_path) == {
@@ -152,6 +188,35 @@ def test_parts_and_classes(tmp_path: Path) -> None:
     }
     assert [s.label for s in samples] == ["dog", "cat", "cat", "dog"]
     assert {s.split for s in dataset(tmp_path, part_folders=False).samples()} == {None}
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        ("kidney/train/a.png", "kidney/Test/b.png"),
+        ("benign/train/images/a.png", "malignant/validation/b.png"),
+        ("train/benign/test/a.png", "Task01/imagesTr/b.png"),
+    ],
+)
+def test_parts_that_are_not_topmost_are_not_lost(tmp_path: Path, paths: tuple[str, ...]) -> None:
+    data = dataset(fill(tmp_path, "own/c.png", *paths))
+    way_out = "set root one level deeper .* set part_folders = false"
+    with pytest.raises(DataError, match=rf"2 of 3 images .* not topmost: .*{way_out}"):
+        data.samples()
+    [problem] = verify(data.config).problems
+    assert problem.kind == "files"
+    samples = dataset(tmp_path, part_folders=False).samples()
+    assert {s.split for s in samples} == {None}
+
+
+def test_parts_are_no_labels(tmp_path: Path) -> None:
+    fill(tmp_path, "kidney/train/a.png", "test/b.png", "images/val/liver/imagesTr/c.png")
+    labels = {s.id: s.label for s in dataset(tmp_path, part_folders=False).samples()}
+    assert labels == {
+        "images/val/liver/imagesTr/c": "liver",
+        "kidney/train/a": "kidney",
+        "test/b": None,
+    }
 
 
 # Listing
@@ -520,6 +585,100 @@ def test_masks_of_low_values_ask_for_what_they_mean(tmp_path: Path) -> None:
     data = dataset(tmp_path)
     with pytest.raises(DataError, match="values up to 3 but none above 127"):
         data.read_mask(only(data))
+
+
+@pytest.mark.parametrize(("factor", "values"), [(1, 2), (2, 5), (3, 10), (4, 17)])
+@pytest.mark.parametrize("mode", ["L", "RGB", "I;16"])
+def test_masks_of_two_values_may_have_soft_edges(
+    tmp_path: Path, factor: int, values: int, mode: str
+) -> None:
+    drawn = PillowImage.new("L", (64 * factor, 48 * factor))
+    pen = ImageDraw.Draw(drawn)
+    pen.ellipse([factor * at for at in (5.3, 6.1, 40.8, 30.2)], fill=255)
+    pen.line([factor * at for at in (2.0, 45.5, 60.2, 33.3)], fill=255, width=2 * factor)
+    mask = np.asarray(drawn.reduce(factor))
+    assert len(np.unique(mask)) == values
+    save(tmp_path / "x.png", np.zeros((48, 64), np.uint8))
+    if mode == "I;16":
+        save(tmp_path / "x_mask.png", mask.astype(np.uint16) * 257)
+    else:
+        save(tmp_path / "x_mask.png", mask, mode)
+    data = dataset(tmp_path)
+    np.testing.assert_array_equal(data.read_mask(only(data)), mask > 127)
+
+
+@pytest.mark.parametrize(("low", "high"), [(1, 2), (1, 255), (85, 255), (128, 255)])
+@pytest.mark.parametrize("mode", ["L", "RGB", "P", "I;16"])
+def test_maps_of_several_classes_ask_for_their_names(
+    tmp_path: Path, low: int, high: int, mode: str
+) -> None:
+    # The higher value may be a line, such as a border of pixels that do not count.
+    mask = box(4, 4, low)
+    mask[0] = high
+    save(tmp_path / "x.png", colours())
+    path = tmp_path / "x_mask.png"
+    if mode == "P":
+        picture = PillowImage.fromarray(mask)
+        picture.putpalette([level for level in range(256) for _ in range(3)])
+        picture.save(path)
+    elif mode == "I;16":
+        save(path, mask.astype(np.uint16))
+    else:
+        save(path, mask, mode)
+    data = dataset(tmp_path)
+    told = rf"x_mask\.png holds the gray values 0, {low}, {high} as areas.* in mask_values"
+    with pytest.raises(DataError, match=told):
+        data.read_mask(only(data))
+    [problem] = verify(data.config).problems
+    assert (problem.kind, problem.sample) == ("mask", "x")
+    named = dataset(tmp_path, mask_values={low: "lesion", high: "background"})
+    np.testing.assert_array_equal(named.read_mask(only(named)), mask == low)
+
+
+def test_values_that_a_jpeg_made_are_no_classes(tmp_path: Path) -> None:
+    mask = np.zeros((48, 64), np.uint8)
+    mask[:20] = 255
+    save(tmp_path / "x.png", np.zeros((48, 64), np.uint8))
+    path = tmp_path / "x_mask.jpg"
+    PillowImage.fromarray(mask).save(path, quality=52)
+    with PillowImage.open(path) as picture:
+        stored = np.asarray(picture)
+    assert len(np.unique(stored)) <= 8
+    assert (stored[32:40] == 1).all()
+    data = dataset(tmp_path)
+    np.testing.assert_array_equal(data.read_mask(only(data)), mask > 127)
+
+
+def test_a_mask_drawn_in_a_colour(tmp_path: Path) -> None:
+    save(tmp_path / "x.png", colours())
+    save(tmp_path / "x_mask.png", np.stack([box(1, 1), box(1, 1, 40), box(1, 1, 0)], axis=2))
+    data = dataset(tmp_path)
+    np.testing.assert_array_equal(data.read_mask(only(data)), box(1, 1) > 0)
+
+
+@pytest.mark.parametrize("settings", [{}, {"mask_values": {"255": "lesion"}}])
+def test_masks_of_several_pages(tmp_path: Path, settings: dict[str, Any]) -> None:
+    save(tmp_path / "x.png", colours())
+    first, second = (PillowImage.fromarray(box(at, at)) for at in (1, 5))
+    first.save(tmp_path / "x_mask.tif", save_all=True, append_images=[second])
+    data = dataset(tmp_path, **settings)
+    with pytest.raises(DataError, match=r"x_mask\.tif: it holds 2 pages or frames; write each"):
+        data.read_mask(only(data))
+
+
+def test_stacks_are_found_and_may_be_left_out(tmp_path: Path) -> None:
+    save(tmp_path / "a.png", colours())
+    first, second = (PillowImage.fromarray(colours(seed)) for seed in (1, 2))
+    first.save(tmp_path / "b.tif", save_all=True, append_images=[second])
+    first.save(tmp_path / "c.gif")
+    [problem] = verify(dataset(tmp_path).config).problems
+    assert (problem.kind, problem.sample) == ("image", "b")
+    assert "it holds 2 pages or frames; write each as a file of its own" in problem.reason
+    settings = {"root": tmp_path, "split": {"ratios": (1, 0, 0)}}
+    with pytest.raises(DataError, match=r"b\.tif: it holds 2 pages (?s:.*)skip_unreadable"):
+        load_data(ImageFolderConfig.model_validate(settings), size=8, channels=3, masks=False)
+    lenient = ImageFolderConfig.model_validate({**settings, "skip_unreadable": True})
+    assert list(load_data(lenient, size=8, channels=3, masks=False).cache.unreadable) == [1]
 
 
 VALUES = {"50": "liver", "100": "spleen", "101": "spleen", "255": "background"}
