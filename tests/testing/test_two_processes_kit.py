@@ -72,6 +72,33 @@ class MaskedRemembersItsOwn(Masked):
         return rows.detach()
 
 
+class Noisy(Spread):
+    """Draws a little noise for each image, beside a loss that compares all of them."""
+
+    def forward(self, batch):
+        own = self.trunk.embed(batch.views.images[0])
+        own = own + 1e-3 * torch.randn_like(own)
+        self.pending = self.remembered(own).mean(dim=0).float()
+        return StepOutput((own @ self.whole(own).T).square().mean())
+
+
+class NoisyComparesItsOwn(Noisy):
+    def whole(self, rows):
+        return rows
+
+
+class Contrast(Spread):
+    """SimCLR with noise of 1e-3 that contrasts each process's images alone."""
+
+    def forward(self, batch):
+        views = [self.trunk.embed(view) for view in batch.views.images[:2]]
+        one, two = (torch.nn.functional.normalize(view, dim=1) for view in views)
+        one = one + 1e-3 * torch.randn_like(one)
+        self.pending = torch.zeros(())
+        places = torch.arange(len(one))
+        return StepOutput(torch.nn.functional.cross_entropy((one @ two.T).float() / 0.2, places))
+
+
 class Single(Spread):
     """Has a head that is told to take fp32, which a method in float64 could not do."""
 
@@ -118,7 +145,7 @@ def two_processes(module: str, method: str) -> Check:
     return check
 
 
-@pytest.mark.parametrize("method", ["Spread", "Masked", "Single"])
+@pytest.mark.parametrize("method", ["Spread", "Masked", "Noisy", "Single"])
 def test_a_method_that_gathers_passes(module: str, method: str) -> None:
     two_processes(module, method)()
     assert module in sys.modules
@@ -131,6 +158,8 @@ def test_a_method_that_gathers_passes(module: str, method: str) -> None:
         ("GathersWithoutGradient", "the gradient of trunk.backbone"),
         ("RemembersItsOwn", "the state of centre"),
         ("MaskedRemembersItsOwn", "the state of centre is not the same in both"),
+        ("NoisyComparesItsOwn", "the gradient of trunk.backbone"),
+        ("Contrast", "the gradient of trunk.backbone"),
         ("SingleComparesItsOwn", "the gradient of head.bias, head.weight, trunk.backbone"),
         ("Refuses", "building it raised ConfigError: one process only"),
     ],
