@@ -13,10 +13,12 @@ from ssl_registry.evaluation.two_level_bootstrap import (
 
 
 def scores(runs: int, images: int, seed: int, groups: list[int] | None = None) -> RunScores:
+    """Runs that differ, and still more between groups, on images that differ for all alike."""
     generator = np.random.default_rng(seed)
     values = generator.normal(0.6, 0.1, (runs, images)) + generator.normal(0, 0.05, (runs, 1))
     values += np.random.default_rng(99).normal(0, 0.2, images)
-    return RunScores(values, np.asarray(groups or [0] * runs))
+    of_runs = np.asarray(groups or [0] * runs)
+    return RunScores(values + 0.1 * of_runs[:, None], of_runs)
 
 
 def slow(of: list[RunScores], draws: int) -> np.ndarray:

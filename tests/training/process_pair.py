@@ -22,10 +22,9 @@ PATIENCE_SECONDS = 120
 
 @contextmanager
 def reserved_port() -> Iterator[int]:
-    """A port that is given to nobody in the block but to those who ask for it by its number.
+    """A port that within the block is free for who asks for its number, and given to nobody else.
 
-    Such as the first of several processes: two sockets may share a port as long as both allow it,
-    as libuv's do, and not both listen.
+    Linux lets sockets that allow it, as torch's store does, share a port on which one listens.
     """
     with socket.socket() as holder:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -17,6 +17,7 @@ from ssl_registry import load_backbone
 from ssl_registry.files import read_json
 from ssl_registry.training.run_folder import RunFolder
 
+# pytest's importlib mode does not find it.
 sys.path.insert(0, str(Path(__file__).parent))
 
 from process_pair import PATIENCE_SECONDS, reserved_port
