@@ -3,9 +3,10 @@
     python benchmarks/augment.py
 
 Two views of a batch of 256 images, with SimCLR's settings: by the fast chain on one channel and on
-three, by the same chain of kornia's modules, by kornia's five modules with their own defaults on
-RGB, and by torchvision, image by image. All in turn, round by round; the tables give medians, and
-ratios to the five modules on RGB.
+three, by the same chain of kornia's modules, and by torchvision, image by image. Each in turn with
+kornia's five modules with their own defaults on RGB, round by round; the tables give medians, and
+how many times as fast as the five modules it was, with the range of the rounds. With --together all
+are taken in turn, so that each finds the caches full of others' images.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ SETTINGS: dict[str, Any] = {
     "blur": 0.5,
     "blur_sigma": (0.1, 2.0),
 }
+BASE = "kornia's five modules, RGB"
 Work = Callable[[], object]
 
 
@@ -85,7 +87,7 @@ def contenders(source: int, size: int, images: int) -> dict[str, Work]:
             TwoViews(contrastive_chain(size, 3, **SETTINGS, backend="kornia")),
             colour,
         ),
-        "kornia's five modules, RGB": (TwoViews(five_modules(size)), colour),
+        BASE: (TwoViews(five_modules(size)), colour),
     }
     works: dict[str, Work] = {
         name: partial(views, batch) for name, (views, batch) in chains.items()
@@ -121,8 +123,8 @@ def modules(source: int, size: int, images: int) -> dict[str, Work]:
     return works
 
 
-def medians(works: Mapping[str, Work], rounds: int) -> dict[str, float]:
-    """Median milliseconds of each, taken in turn after a round that warms up."""
+def milliseconds(works: Mapping[str, Work], rounds: int) -> dict[str, list[float]]:
+    """Those of each, taken in turn after a round that warms up."""
     times: dict[str, list[float]] = {name: [] for name in works}
     for number in range(rounds + 1):
         for name, work in works.items():
@@ -130,7 +132,28 @@ def medians(works: Mapping[str, Work], rounds: int) -> dict[str, float]:
             work()
             if number:
                 times[name].append(1e3 * (time.perf_counter() - began))
-    return {name: statistics.median(values) for name, values in times.items()}
+    return times
+
+
+def medians(works: Mapping[str, Work], rounds: int) -> dict[str, float]:
+    """Median milliseconds of each, taken in turn."""
+    return {name: statistics.median(ms) for name, ms in milliseconds(works, rounds).items()}
+
+
+def beside_base(works: Mapping[str, Work], rounds: int, together: bool) -> dict[str, Any]:
+    """Median milliseconds of each, and its speed in those of `BASE`: median, least and most."""
+    found: dict[str, Any] = {}
+    shared = milliseconds(works, rounds) if together else {}
+    for name, work in works.items():
+        times = shared or milliseconds({BASE: works[BASE], name: work}, rounds)
+        ratios = sorted(base / own for base, own in zip(times[BASE], times[name], strict=True))
+        ratio = statistics.median(times[BASE]) / statistics.median(times[name])
+        found[name] = {
+            "ms": statistics.median(times[name]),
+            "ratio": ratio,
+            "range": [ratios[0], ratios[-1]],
+        }
+    return found
 
 
 def main() -> None:
@@ -141,18 +164,23 @@ def main() -> None:
     )
     parser.add_argument("--images", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--together", action="store_true", help="all pipelines in turn")
     parser.add_argument("--json", type=Path, help="file to write the figures to")
     options = parser.parse_args()
     keep_freed_memory()  # as every training process does; kornia gains by it, too
     results: dict[str, Any] = {"threads": torch.get_num_threads()}
     for pair in options.pairs:
         source, size = (int(side) for side in pair.split(":"))
-        whole = medians(contenders(source, size, options.images), options.rounds)
-        base = whole["kornia's five modules, RGB"]
+        works = contenders(source, size, options.images)
+        whole = beside_base(works, options.rounds, options.together)
         print(f"\n{source} px -> two views of {size} px, {options.images} images\n")
         print("| pipeline | ms | times as fast as kornia's five modules |\n|---|---|---|")
-        for name, value in whole.items():
-            print(f"| {name} | {value:.1f} | {base / value:.1f} |", flush=True)
+        for name, row in whole.items():
+            least, most = row["range"]
+            print(
+                f"| {name} | {row['ms']:.1f} | {row['ratio']:.1f} ({least:.1f} to {most:.1f}) |",
+                flush=True,
+            )
         parts = {
             "fast, gray": medians(operations(source, size, options.images, 1), options.rounds),
             "fast, colour": medians(operations(source, size, options.images, 3), options.rounds),
@@ -160,7 +188,7 @@ def main() -> None:
         }
         for name, values in parts.items():
             print(f"{name}: " + ", ".join(f"{part} {ms:.1f}" for part, ms in values.items()))
-        results[pair] = {"milliseconds": whole, "operations": parts}
+        results[pair] = {"pipelines": whole, "operations": parts}
     if options.json:
         options.json.write_text(json.dumps(results, indent=2))
 
