@@ -29,7 +29,7 @@ TAKEN: Final = frozenset(
     {
         *("study", "run", "pretraining", "status", "error", "attempts"),
         *("steps", "pretraining_steps", "seconds", "pretraining_seconds"),
-        *("images", "detection_rate", "normal_false_positive_rate"),
+        *("images", "pairs", "detection_rate", "normal_false_positive_rate"),
         *("runs", "failed", "missing", "note", "published", "methods", "policy"),
         *("mean", "low", "high", "difference", "median", "p", "verdict"),
     }

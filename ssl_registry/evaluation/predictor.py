@@ -88,6 +88,7 @@ def evaluated_images(
         yield EvaluatedImage(
             id=sample.id,
             label=sample.label,
+            group=sample.group,
             probabilities=probability,
             mask=np.array(data.cache.masks[place]),
             native_mask=read_mask(data.dataset, sample),

@@ -24,6 +24,7 @@ Size = Literal["training", "native"]
 _TYPES: Final[dict[str, Any]] = {
     "id": str,
     "label": str,
+    "group": str,
     "class": str,
     "size": str,
     "tp": np.int64,
@@ -48,6 +49,7 @@ class EvaluatedImage:
     Attributes:
         id: The sample's id.
         label: Class of the whole image, if known.
+        group: What several images share, such as a patient, if known.
         probabilities: float32 `[K, S, S]`, one plane per foreground class, in [0, 1].
         mask: uint8 `[S, S]` of class numbers or `[K, S, S]` of 0 and 1, at training size.
         native_mask: The same at the size of the image file, `[H, W]` or `[K, H, W]`; None leaves
@@ -59,6 +61,7 @@ class EvaluatedImage:
     probabilities: NDArray[np.float32]
     mask: NDArray[np.uint8]
     native_mask: NDArray[np.uint8] | None = None
+    group: str | None = None
 
 
 def metrics_table(
@@ -81,7 +84,8 @@ def metrics_table(
 
     Returns:
         A row per image, class and size (`training`, `native`), with the columns `COLUMNS`. An
-        image without a label has the label "". Undefined ratios are NaN.
+        image without a label has the label "", one without a group the group "". Undefined ratios
+        are NaN.
 
     Raises:
         DataError: A mask does not fit its probabilities or the classes; names the image.
@@ -119,8 +123,8 @@ def _rows_of_image(
         except DataError as error:
             raise DataError(f"image {image.id!r}, {size} size: {error}") from error
         for name, of_class in zip(classes, counts, strict=True):
-            head = {"id": image.id, "label": image.label or "", "class": name, "size": size}
-            yield head | _scores(of_class)
+            head = {"id": image.id, "label": image.label or "", "group": image.group or ""}
+            yield head | {"class": name, "size": size} | _scores(of_class)
 
 
 def _scores(counts: metrics.Counts) -> dict[str, object]:
@@ -147,6 +151,8 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
 def read_table(path: Path) -> pd.DataFrame:
     """Read what `write_table` wrote, exactly: same types, same bits.
 
+    Tables from before there were groups have none.
+
     Raises:
         DataError: The file cannot be read or is no such table.
     """
@@ -163,6 +169,8 @@ def read_table(path: Path) -> pd.DataFrame:
         )
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read as a table of metrics: {error}") from error
+    if "group" not in table.columns:
+        table.insert(COLUMNS.index("group"), "group", "")
     missing = [name for name in COLUMNS if name not in table.columns]
     if missing:
         raise DataError(f"{path} is no table of metrics: it lacks the columns {missing}")

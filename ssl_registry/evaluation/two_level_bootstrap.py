@@ -22,10 +22,13 @@ class RunScores:
     Attributes:
         values: float64 `[R, N]`, one value per run and image; none is NaN.
         groups: int64 `[R]`, which runs belong together, such as those of one pre-training.
+        clusters: int64 `[N]`, which images belong together, such as those of one patient, numbered
+            from 0; by default each stands for itself.
     """
 
     values: NDArray[np.float64]
     groups: NDArray[np.int64]
+    clusters: NDArray[np.int64] | None = None
 
     @property
     def score(self) -> float:
@@ -33,17 +36,20 @@ class RunScores:
         return float(self.values.mean())
 
     @property
-    def of_images(self) -> NDArray[np.float64]:
-        """Each image's mean over the runs, `[N]`."""
+    def of_clusters(self) -> NDArray[np.float64]:
+        """Each cluster's mean over its images and the runs, `[C]`."""
         means: NDArray[np.float64] = self.values.mean(axis=0)
-        return means
+        if self.clusters is None:
+            return means
+        return np.bincount(self.clusters, weights=means) / np.bincount(self.clusters)
 
 
 def mean_interval(scores: RunScores, seed: int, draws: int = DRAWS) -> Estimate:
     """The mean with its 95 % percentile interval over other runs and other images.
 
-    Each draw takes runs with replacement and, independently, images with replacement. Where runs
-    are in several groups, groups are drawn first, then as many runs within each as it has.
+    Each draw takes runs with replacement and, independently, clusters of images with replacement,
+    with all their images. Where runs are in several groups, groups are drawn first, then as many
+    runs within each as it has.
     """
     return _estimate(scores.score, _drawn_means(scores, seed, draws, stream=0))
 
@@ -57,9 +63,9 @@ def difference_interval(
     drawn independently of each other.
 
     Raises:
-        ValueError: They are of different numbers of images.
+        ValueError: They are of different numbers of images, or these are clustered differently.
     """
-    if scores.values.shape[1] != baseline.values.shape[1]:
+    if not np.array_equal(_clusters(scores), _clusters(baseline)):
         raise ValueError("scores of different images have no paired difference")
     drawn = _drawn_means(scores, seed, draws, stream=0)
     drawn = drawn - _drawn_means(baseline, seed, draws, stream=1)
@@ -73,26 +79,27 @@ def _estimate(value: float, drawn: NDArray[np.float64]) -> Estimate:
 
 
 def _drawn_means(scores: RunScores, seed: int, draws: int, stream: int) -> NDArray[np.float64]:
-    """The mean of each draw, `[draws]`; the images drawn depend on `seed` and their number only."""
-    images = _image_counts(scores.values.shape[1], seed, draws)
+    """The mean of each draw, `[draws]`; `seed` and clusters alone decide which images are drawn."""
+    clusters = _clusters(scores)
+    drawn = _cluster_counts(int(clusters.max()) + 1, seed, draws)
     runs = _run_weights(tuple(scores.groups.tolist()), seed, draws, stream)
-    count = scores.values.shape[1]
-    rows = max(1, _AT_ONCE // count)
-    parts = [
-        np.einsum(
-            "dn,dn->d",
-            runs[start : start + rows] @ scores.values,
-            images[start : start + rows].astype(np.float64),
-        )
-        for start in range(0, draws, rows)
-    ]
-    means: NDArray[np.float64] = np.concatenate(parts) / count
-    return means
+    rows = max(1, _AT_ONCE // len(clusters))
+    parts = []
+    for start in range(0, draws, rows):
+        images = drawn[start : start + rows, clusters].astype(np.float64)
+        sums = np.einsum("dn,dn->d", runs[start : start + rows] @ scores.values, images)
+        parts.append(sums / images.sum(axis=1))
+    return np.concatenate(parts)
+
+
+def _clusters(scores: RunScores) -> NDArray[np.int64]:
+    images = scores.values.shape[1]
+    return np.arange(images) if scores.clusters is None else scores.clusters
 
 
 @lru_cache(maxsize=4)
-def _image_counts(count: int, seed: int, draws: int) -> NDArray[np.uint16]:
-    """How often each image is taken in each draw, `[draws, count]`."""
+def _cluster_counts(count: int, seed: int, draws: int) -> NDArray[np.uint16]:
+    """How often each cluster is taken in each draw, `[draws, count]`."""
     generator = np.random.default_rng((seed, 0))
     shares = np.full(count, 1 / count)
     rows = max(1, _AT_ONCE // count)

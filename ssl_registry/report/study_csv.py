@@ -27,7 +27,7 @@ def _comparisons(one: PanelReport) -> list[dict[str, Any]]:
                 line = {"study": one.panel.study, **one.panel.axes, **arm.axes, "fraction": column}
                 line |= {"policy": policy, "runs": len(cell.lines)}
                 line |= {"mean": digits(cell.summary(policy).mean)}
-                line |= {"low": "", "high": "", "images": "", "baseline runs": ""}
+                line |= {"low": "", "high": "", "images": "", "pairs": "", "baseline runs": ""}
                 if interval is not None:
                     line |= {"low": digits(interval.low), "high": digits(interval.high)}
                 names = ("difference", "difference low", "difference high", "median", "p", "p Holm")
@@ -37,7 +37,8 @@ def _comparisons(one: PanelReport) -> list[dict[str, Any]]:
                     values = (ends.value, ends.low, ends.high, against.median)
                     line |= {n: digits(v) for n, v in zip(names, values, strict=False)}
                     line |= {"p": f"{against.p:.3g}", "p Holm": f"{against.adjusted:.3g}"}
-                    line |= {"images": against.images, "baseline runs": against.baseline_runs}
+                    line |= {"images": against.images, "pairs": against.pairs}
+                    line["baseline runs"] = against.baseline_runs
                     line["verdict"] = against.verdict or "neither"
                 table.append(line)
     return table

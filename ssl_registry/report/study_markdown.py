@@ -96,7 +96,7 @@ def _comparisons(panel: Panel, rows: Sequence[ComparisonText]) -> list[str]:
     told = (
         f"Differences from `{panel.baseline.label}` with the 95 % interval of a two-level "
         "bootstrap (runs, images); Wilcoxon's signed-rank test over test images, each the mean "
-        "over runs; Holm over the arms of a column. "
+        "over runs; images of one group (a patient) count as one; Holm over the arms of a column. "
         f"{ARROWS['higher', True]} higher, {ARROWS['lower', True]} lower, p < {LEVEL:g} after "
         f"Holm; {ARROWS['higher', False]} {ARROWS['lower', False]} where the interval holds zero."
     )

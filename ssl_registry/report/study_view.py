@@ -160,13 +160,18 @@ def comparison_texts(panel: Panel, statistics: PanelStatistics) -> list[Comparis
     return rows
 
 
+def _images(one: Against) -> str:
+    grouped = one.pairs < one.images
+    return f"{one.images} in {one.pairs} groups" if grouped else str(one.images)
+
+
 def _comparison(
     arm: str, column: str, found: Sequence[Against | None], known: Against
 ) -> ComparisonText:
     return ComparisonText(
         arm=arm,
         column=column,
-        images=" / ".join(DASH if one is None else str(one.images) for one in found),
+        images=" / ".join(DASH if one is None else _images(one) for one in found),
         runs=f"{known.runs} / {known.baseline_runs}",
         differences=tuple(
             DASH if one is None else f"{signed(one.difference.value)} {ends(one.difference)}"

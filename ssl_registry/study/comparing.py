@@ -29,16 +29,18 @@ class Against:
     """A cell compared with the baseline's cell of the same column, by one policy.
 
     Attributes:
-        images: Test images, the pairs of the test.
+        images: Test images.
+        pairs: The pairs of the test: groups of images (patients), or images that have none.
         runs: Runs of the cell.
         baseline_runs: Runs of the baseline.
         difference: Mean difference with its two-level interval.
-        median: Median over the images of the difference of the means over runs.
-        p: Two-sided p-value of the signed-rank test over images.
+        median: Median over the pairs of the difference of the means over runs and images.
+        p: Two-sided p-value of the signed-rank test over the pairs.
         adjusted: The same after Holm's correction over the arms of the column.
     """
 
     images: int
+    pairs: int
     runs: int
     baseline_runs: int
     difference: Estimate
@@ -129,9 +131,11 @@ def _column(arms: Mapping[str, CellDice], base: CellDice, policy: str) -> dict[s
 
 
 def _compare(ours: RunScores, theirs: RunScores) -> Against:
-    test = signed_rank(ours.of_images - theirs.of_images)
+    differences = ours.of_clusters - theirs.of_clusters
+    test = signed_rank(differences)
     return Against(
         images=ours.values.shape[1],
+        pairs=len(differences),
         runs=len(ours.values),
         baseline_runs=len(theirs.values),
         difference=difference_interval(ours, theirs, SEED),

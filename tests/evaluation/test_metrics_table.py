@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -273,6 +274,16 @@ def test_round_trip_is_exact(tmp_path: Path, five_cases: list[EvaluatedImage]) -
     write_table(table, path)
     pd.testing.assert_frame_equal(read_table(path), table, check_exact=True)
     assert [file.name for file in tmp_path.iterdir()] == ["metrics.csv"]
+
+
+def test_tables_without_groups_are_read(tmp_path: Path, five_cases: list[EvaluatedImage]) -> None:
+    of_patients = [replace(case, group=f"p{n % 2}") for n, case in enumerate(five_cases)]
+    table = metrics_table(of_patients, ["lesion"], 0.5, True)
+    assert table["group"].tolist()[:2] == ["p0", "p1"]
+    write_table(table, tmp_path / "now.csv")
+    assert read_table(tmp_path / "now.csv")["group"].tolist() == table["group"].tolist()
+    write_table(table.drop(columns="group"), tmp_path / "before.csv")
+    pd.testing.assert_frame_equal(read_table(tmp_path / "before.csv"), table.assign(group=""))
 
 
 def test_a_table_of_no_images_is_a_table(tmp_path: Path) -> None:

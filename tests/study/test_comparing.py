@@ -21,7 +21,7 @@ CASES = [
 
 def against(p: float, adjusted: float, ends: tuple[float, float]) -> Against:
     difference = Estimate(sum(ends) / 2, *ends)
-    return Against(9, 1, 1, difference, median=0.0, p=p, adjusted=adjusted)
+    return Against(9, 9, 1, 1, difference, median=0.0, p=p, adjusted=adjusted)
 
 
 @pytest.mark.parametrize(("p", "adjusted", "ends", "verdict", "certain"), CASES)

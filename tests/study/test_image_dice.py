@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,9 @@ def test_the_mean_over_images_is_the_aggregate(classes: tuple[str, ...], tmp_pat
     found, figures = of_run(tmp_path / "metrics.csv"), aggregate(table, None)
     assert found is not None
     for policy in POLICIES:
-        assert np.mean(list(found[policy].values())) == pytest.approx(figures[policy], abs=1e-12)
+        assert np.mean(list(found.dice[policy].values())) == pytest.approx(
+            figures[policy], abs=1e-12
+        )
 
 
 def test_with_one_class_an_image_has_its_own_dice(tmp_path: Path) -> None:
@@ -47,7 +50,32 @@ def test_with_one_class_an_image_has_its_own_dice(tmp_path: Path) -> None:
     with (tmp_path / "metrics.csv").open(newline="") as stream:
         rows = [row for row in csv.DictReader(stream) if row["empty_truth"] == "False"]
     assert found is not None
-    assert found["dice/lesion"] == {row["id"]: float(row["dice"]) for row in rows}
+    assert found.dice["dice/lesion"] == {row["id"]: float(row["dice"]) for row in rows}
+
+
+def test_images_of_a_patient_are_one_cluster(tmp_path: Path) -> None:
+    patients = [None, "p", "q", "p", None, "q", "p", "q", None, ""]
+    images = [
+        replace(image, group=patient) for image, patient in zip(images_of(1), patients, strict=True)
+    ]
+    folder = StudyFolder(tmp_path)
+    folder.run("a").mkdir(parents=True)
+    table = metrics_table(images, ["lesion"], 0.5, exclusive=False)
+    write_table(table, folder.run("a") / TABLE)
+    lines = ({"run": "a", "pretraining": ""},)
+    cell = Cell("s", {}, lines, failed=0, missing=0, figure=None)
+    every, lesions = (CellDice(folder, cell).scores[policy] for policy in POLICIES)
+    assert every is not None and every.clusters is not None
+    assert every.clusters.tolist() == [0, 1, 2, 1, 3, 2, 1, 2, 4, 5]
+    # The first image shows no lesion.
+    assert lesions is not None and lesions.clusters is not None
+    assert lesions.clusters.tolist() == [0, 1, 0, 2, 1, 0, 1, 3, 4]
+    assert lesions.of_clusters[0] == pytest.approx(lesions.values[0, [0, 2, 5]].mean())
+
+    write_table(table.drop(columns="group"), folder.run("a") / TABLE)  # as it was before
+    older = CellDice(folder, cell).scores[POLICIES[0]]
+    assert older is not None and older.clusters is not None
+    assert older.clusters.tolist() == list(range(10))
 
 
 def test_runs_of_one_pretraining_are_one_group(tmp_path: Path) -> None:
