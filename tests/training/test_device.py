@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import os
-import platform
-import subprocess
 import sys
 from pathlib import Path
 
@@ -90,37 +87,6 @@ def test_statistics_and_gradients_stay_fp32_and_exact_under_bf16() -> None:
     exact = 0.1 * convolved.double().mean(dim=(0, 2, 3))
     torch.testing.assert_close(norm.running_mean.double(), exact, atol=1e-6, rtol=1e-5)
     assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in network.parameters())
-
-
-def test_the_allocator_keeps_memory_unless_the_user_has_set_it() -> None:
-    """In a process of its own: faults of a loop that allocates 64 MiB each time."""
-    code = (
-        "import resource, sys\n"
-        "from ssl_registry.training.allocator import keep_freed_memory\n"
-        "import torch\n"
-        "told = keep_freed_memory() if sys.argv[1] == 'keep' else False\n"
-        "for _ in range(12): torch.empty(1 << 24).fill_(1)\n"
-        "before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
-        "for _ in range(3): torch.empty(1 << 24).fill_(1)\n"
-        "print(told, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)\n"
-    )
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("MALLOC_", "GLIBC_"))}
-
-    def faults(argument: str, **more: str) -> tuple[bool, int]:
-        command = [sys.executable, "-c", code, argument]
-        text = subprocess.run(
-            command, check=True, capture_output=True, text=True, env={**clean, **more}
-        ).stdout
-        told, number = text.split()
-        return told == "True", int(number)
-
-    if platform.libc_ver()[0] != "glibc":
-        assert faults("keep")[0] is False
-        return
-    assert faults("leave")[1] > 1000
-    told, number = faults("keep")
-    assert told and number < 100
-    assert faults("keep", MALLOC_ARENA_MAX="4")[0] is False
 
 
 def test_threads_are_set() -> None:
