@@ -1,6 +1,6 @@
 r"""Build an image cache and, in turn, do the same work in a plain single-thread Pillow loop.
 
-    python benchmarks/cache.py --data ../shared/data/busi --repeats 5
+    python benchmarks/cache.py --data DATA/busi --repeats 5
     python benchmarks/cache.py --dataset image_folder --data CIFAR --size 40 \
         --images 1000 10000 60000
 

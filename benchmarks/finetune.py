@@ -1,6 +1,6 @@
 r"""Time a fine-tuning epoch with its validation against its own bound, in turns.
 
-    python benchmarks/finetune.py --data ../shared/data/busi --sizes 32 64 --rounds 5
+    python benchmarks/finetune.py --data DATA/busi --sizes 32 64 --rounds 5
 
 The bound is the arithmetic alone: forward, backward and optimizer step on one batch in memory, as
 often as the epoch has steps, and the forward of the validation images in memory, as often as the

@@ -1,6 +1,6 @@
 """Steps per second and peak memory of each method on each architecture of the study.
 
-    python benchmarks/methods.py --data ../shared/data
+    python benchmarks/methods.py --data DATA
 
 Each is a pre-training of its own in a process of its own: 32 px, 3 channels, 32 images a step,
 four epochs of two steps on the validation images of BUSI, with nothing watched but the loss. The

@@ -1,6 +1,6 @@
 """Epochs of SimCLR by this library, by lightly and by a plain torchvision loop, in turn.
 
-    python benchmarks/peers.py --data ../shared/data --json peers.json
+    python benchmarks/peers.py --data DATA --json peers.json
 
 All see the same files (BUSI's training images enlarged to about 500 px, as users have them), the
 same network, batch and number of threads. The pictures are gray: ours reads them so and hands the

@@ -1,6 +1,6 @@
 """What an epoch of pre-training costs beside the bare arithmetic of its network.
 
-    python benchmarks/pretrain.py --data ../shared/data --methods simclr moco simsiam
+    python benchmarks/pretrain.py --data DATA --methods simclr moco simsiam
 
 An epoch gathers batches from the cache, augments them and takes steps, in the training loop as it
 is. The bound is the same method's forward, backward and optimizer step on a batch that is already
