@@ -34,8 +34,7 @@ def keep_freed_memory() -> bool:
     has once used it keeps until it ends.
 
     Where the kernel gives huge pages to those who ask (`madvise`), it is asked for them for the
-    heap: on a virtual machine whose own memory lies in small pages, that halves a step's time and
-    more (docs/benchmarks.md).
+    heap, which can take a quarter of a step's time away and more (docs/benchmarks.md).
 
     Nothing is done with other C libraries, nor where the environment sets `MALLOC_...` or
     `GLIBC_TUNABLES`, for then somebody has decided otherwise.

@@ -77,19 +77,17 @@ def turned(planes: Tensor, mode: str) -> Tensor:
 
 
 class TurnsWithNearest(Right):
+    mode = "nearest"
+
     def augment(self, batch: SegmentationBatch) -> SegmentationBatch:
         planes = batch.masks if batch.masks.ndim == 4 else batch.masks[:, None]
-        moved = 255 * turned(planes / 255, "nearest")
+        moved = 255 * turned(planes / 255, self.mode)
         masks = moved.round().to(batch.masks.dtype).reshape(batch.masks.shape)
         return SegmentationBatch(turned(batch.images, "bilinear"), masks)
 
 
-class TurnsBilinearly(Right):
-    def augment(self, batch: SegmentationBatch) -> SegmentationBatch:
-        planes = batch.masks if batch.masks.ndim == 4 else batch.masks[:, None]
-        moved = 255 * turned(planes / 255, "bilinear")
-        masks = moved.round().to(batch.masks.dtype).reshape(batch.masks.shape)
-        return SegmentationBatch(turned(batch.images, "bilinear"), masks)
+class TurnsBilinearly(TurnsWithNearest):
+    mode = "bilinear"
 
 
 class TurnsNoPlanes(Right):
