@@ -25,7 +25,8 @@ class ImageFolderConfig(FolderDatasetConfig):
 
     Without further settings, all pictures below `root` are images, labelled by their folder.
     `name_mask.png` beside `name.png`, and `masks/name.png` for `images/name.png` or for `name.png`,
-    are masks. Images in `train`, `val` and `test` have these as their official parts, which
+    are masks; so is what lies in `train_masks` beside `train_images` or `train`. Images in `train`,
+    `val` and `test`, or `train_images` and so on, have these as their official parts, which
     `split.kind = "official"` keeps to; so have those in `imagesTr` and `imagesTs`, whose masks lie
     in `labelsTr` and `labelsTs`.
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final, Literal
 
 from ssl_registry import DataError
-from ssl_registry_image_folder.usual_masks import IMAGE_FOLDERS
+from ssl_registry_image_folder.folder_words import IMAGE_WORDS, without_word
 
 Part = Literal["train", "val", "test"]
 PARTS: Final[dict[str, Part]] = {
@@ -35,19 +35,24 @@ def part_and_label(folder: str, part_folders: bool) -> tuple[Part | None, str | 
             and none that is named like a part is a label.
     """
     names = _telling(folder)
-    part = PARTS.get(names[0].lower()) if names and part_folders else None
-    labels = [name for name in names if name.lower() not in PARTS]
+    part = _part(names[0]) if names and part_folders else None
+    labels = [name for name in names if _part(name) is None]
     return part, labels[-1] if labels else None
 
 
 def has_deep_part(folder: str) -> bool:
     """Whether a folder below the topmost is named like a part."""
-    return any(name.lower() in PARTS for name in _telling(folder)[1:])
+    return any(_part(name) is not None for name in _telling(folder)[1:])
+
+
+def _part(name: str) -> Part | None:
+    """The part that a folder is named like, also with a word for images, as `train_images`."""
+    return PARTS.get((without_word(name, IMAGE_WORDS) or name).lower())
 
 
 def _telling(folder: str) -> list[str]:
     """The names of the folders on the way, without those that only say that images are there."""
-    return [name for name in folder.split("/")[:-1] if name.lower() not in IMAGE_FOLDERS]
+    return [name for name in folder.split("/")[:-1] if name.lower() not in IMAGE_WORDS]
 
 
 def taken(name: str, expression: str | None, paths: Sequence[str]) -> list[str | None]:

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Final
 
+from ssl_registry_image_folder.folder_words import BESIDE_MASKS, MASK_WORDS, without_word
 from ssl_registry_image_folder.listing import Files
 from ssl_registry_image_folder.pairing import FoundImage
 from ssl_registry_image_folder.patterns import FOLDERS, STEM, MaskPattern, NamePattern
 
-IMAGE_FOLDERS: Final = frozenset({"image", "images", "img", "imgs"})
-MASK_FOLDERS: Final = frozenset(
-    {"mask", "masks", "gt", "groundtruth", "ground_truth", "seg", "segmentation", "segmentations"}
-    | {"label", "labels", "annotation", "annotations"}
-)
-_SIBLINGS: Final = {
-    **dict.fromkeys(MASK_FOLDERS, sorted(IMAGE_FOLDERS)),
-    "labelstr": ["imagestr"],
-    "labelsts": ["imagests"],
-}
-"""Name of a folder of masks to the names that the folder of their images may have."""
+_DECATHLON: Final = {"labelstr": "imagestr", "labelsts": "imagests"}
+"""Names of folders of masks, and of those of their images."""
 _FIELDS: Final = (FOLDERS[0], STEM)
 _SUFFIXED: Final = "{stem}[-_]{mask,gt,seg,segmentation}{,[-_]*,[0-9]*}.*"
 _NAMES: Final = {
@@ -35,8 +27,9 @@ def usual_masks(files: Files, images: Sequence[FoundImage]) -> list[MaskPattern]
 
     `name_mask.png` beside `name.png` counts if any image has such a mask. Folders `images` and
     `masks` side by side always do, with equal folders below and names that are equal or have
-    `_mask` or the like added: what lies in `masks` is no image, whether it has one or not. A folder
-    `masks` among the images themselves does so if any image has a mask in it.
+    `_mask` or the like added: what lies in `masks` is no image, whether it has one or not. So do
+    `train_images` and `train_masks`. A folder `masks` among the images themselves, and
+    `train_masks` beside `train`, does so if any image has a mask in it.
     """
     there = {(image.folder, image.stem) for image in images}
     found = []
@@ -74,20 +67,38 @@ def _mask_folders(files: Files, images: _Images) -> dict[str, str]:
     """Each folder of masks, and the folder of their images: side by side, or around it."""
     # All folders, also those that hold nothing but folders; lower case to written.
     written = {above.lower(): above for folder in files for above in _with_parents(folder)}
+    for_images = _image_folders(written)
     found: dict[str, str] = {}
     for folder, names in files.items():
         parts = folder.split("/")[:-1]
         for at, part in enumerate(parts):
             above = "".join(f"{each}/" for each in parts[:at])
             below = "".join(f"{each}/" for each in parts[at + 1 :])
-            for name in _SIBLINGS.get(part.lower(), ()):
-                sibling = written.get(f"{above}{name}/".lower())
-                if sibling is not None:
-                    found.setdefault(folder, sibling + below)
-            if part.lower() in MASK_FOLDERS and folder not in found:
-                around = written.get(f"{above}{below}".lower(), above + below)
-                if _fit(_NAMES.values(), names, around, images):
-                    found[folder] = around
+            word = without_word(part, MASK_WORDS)
+            if part.lower() in _DECATHLON:
+                sibling = written.get(f"{above}{_DECATHLON[part.lower()]}/".lower())
+            elif word is None:
+                continue
+            else:
+                sibling = for_images.get(f"{above}{word}".lower())
+            if sibling is not None:
+                found.setdefault(folder, sibling + below)
+            elif word is not None and folder not in found:
+                place = f"{above}{word}/{below}" if word else above + below
+                place = written.get(place.lower(), place)
+                if _fit(_NAMES.values(), names, place, images):
+                    found[folder] = place
+    return found
+
+
+def _image_folders(written: Mapping[str, str]) -> dict[str, str]:
+    """Folders named as of images: their path in lower case, less that word, to their path."""
+    found: dict[str, str] = {}
+    for folder in sorted(written.values()):
+        above, _, name = folder[:-1].rpartition("/")
+        rest = without_word(name, BESIDE_MASKS)
+        if rest is not None:
+            found.setdefault((f"{above}/{rest}" if above else rest).lower(), folder)
     return found
 
 

@@ -153,6 +153,55 @@ def test_folders_of_the_decathlon(tmp_path: Path) -> None:
     assert [(s.label, s.split) for s in samples] == [(None, "train"), (None, "test")]
 
 
+@pytest.mark.parametrize(
+    ("images", "there", "part", "label"),
+    [
+        ("train", "train_masks", "train", None),  # Carvana
+        ("Train_Images", "train_masks", "train", None),
+        ("img-test", "gt-test", "test", None),
+        ("val image", "Val Segmentation", "val", None),
+        ("tumour_image", "tumour_mask", None, "tumour_image"),
+        ("Training_Input", "Training_GroundTruth", None, "Training_Input"),
+        ("original", "GT", None, "original"),
+        ("benign", "benign ground_truth", None, "benign"),
+    ],
+)
+@pytest.mark.parametrize("above", ["", "images/"])
+def test_folders_of_images_and_of_masks_that_share_a_name(
+    tmp_path: Path, images: str, there: str, part: str | None, label: str | None, above: str
+) -> None:
+    images, there = above + images, above + there
+    fill(tmp_path, f"{images}/1.jpg", f"{images}/p/2.jpg", "other/3.jpg", f"{there}/p/2_mask.gif")
+    fill(tmp_path, f"{there}/1.png")
+    assert masks(tmp_path) == {
+        f"{images}/1.jpg": [f"{there}/1.png"],
+        f"{images}/p/2.jpg": [f"{there}/p/2_mask.gif"],
+        "other/3.jpg": [],
+    }
+    told = {s.id: (s.split, s.label) for s in dataset(tmp_path).samples()}
+    assert told == {
+        f"{images}/1": (part, label),
+        f"{images}/p/2": (part, "p"),
+        "other/3": (None, "other"),
+    }
+
+
+def test_folders_that_only_sound_like_masks_of_others_are_classes(tmp_path: Path) -> None:
+    fill(tmp_path, "with_mask/1.png", "without_mask/2.png", "with/3.png", "mask_without/4.png")
+    assert {s.label for s in dataset(tmp_path).samples()} == {
+        "with_mask",
+        "without_mask",
+        "with",
+        "mask_without",
+    }
+
+
+def test_masks_beside_a_folder_named_as_of_images_must_have_one(tmp_path: Path) -> None:
+    fill(tmp_path, "train_images/1.png", "train_masks/2.png")
+    with pytest.raises(DataError, match=r"1 masks in .* match no image: train_masks/2\.png"):
+        dataset(tmp_path).samples()
+
+
 def test_names_of_nnunet_need_patterns(tmp_path: Path) -> None:
     fill(tmp_path, "imagesTr/a_1_0000.png", "imagesTs/b_2_0000.png", "labelsTr/a_1.png")
     with pytest.raises(DataError, match=r"1 masks in .* match no image: labelsTr/a_1\.png"):
