@@ -90,6 +90,8 @@ def ids(paths: Sequence[str]) -> list[str]:
     composed = [unicodedata.normalize("NFC", path) for path in paths]
     bare = [path.rpartition(".")[0] for path in composed]
     counts = Counter(bare)
+    # Then `a.png.png` cannot have the id `a.png`.
+    counts.update([path for short, path in zip(bare, composed, strict=True) if counts[short] > 1])
     return [
         short if counts[short] == 1 else path for short, path in zip(bare, composed, strict=True)
     ]

@@ -336,6 +336,14 @@ def test_a_broken_link_is_an_image_that_cannot_be_read(tmp_path: Path) -> None:
 def test_ids_keep_the_suffix_only_where_they_must(tmp_path: Path) -> None:
     fill(tmp_path, "a/1.png", "a/1.jpg", "a/2.png", "a.b/3.tar.png")
     assert ids(dataset(tmp_path).samples()) == ["a.b/3.tar", "a/1.jpg", "a/1.png", "a/2"]
+    fill(tmp_path, "a/1.png.png", "a/2.png.png")
+    assert ids(dataset(tmp_path).samples())[1:] == [
+        "a/1.jpg",
+        "a/1.png",
+        "a/1.png.png",
+        "a/2",
+        "a/2.png",
+    ]
 
 
 def test_ids_are_the_same_where_the_file_system_takes_accents_apart(tmp_path: Path) -> None:
