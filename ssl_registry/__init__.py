@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ssl_registry.data.pictures import UNREADABLE as UNREADABLE
     from ssl_registry.data.pictures import picture_size as picture_size
     from ssl_registry.data.pictures import read_binary_mask as read_binary_mask
+    from ssl_registry.data.pictures import read_gray_values as read_gray_values
     from ssl_registry.data.pictures import read_luma as read_luma
     from ssl_registry.data.pictures import read_mask_union as read_mask_union
     from ssl_registry.data.pictures import read_rgb as read_rgb
@@ -95,6 +96,7 @@ _HOME = {
         "UNREADABLE",
         "picture_size",
         "read_binary_mask",
+        "read_gray_values",
         "read_luma",
         "read_mask_union",
         "read_rgb",

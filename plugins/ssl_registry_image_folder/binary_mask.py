@@ -10,8 +10,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
-from ssl_registry import DataError, Mask, read_binary_mask
-from ssl_registry_image_folder.label_map import read_values, some
+from ssl_registry import DataError, Mask, read_binary_mask, read_gray_values
+from ssl_registry_image_folder.label_map import some
 
 _MOST_CLASSES: Final = 8
 """More values than these are taken for soft edges."""
@@ -30,14 +30,14 @@ def read_binary(path: Path) -> Mask:
     try:
         mask = read_binary_mask(path)
     except DataError:
-        values = read_values(path)
+        values = read_gray_values(path)
         if values.max() > 1:
             _check_one_class(path, values)
             raise
         return values.astype(np.uint8)
     if mask.any() and not _is_rounded(path):
         try:
-            values = read_values(path)
+            values = read_gray_values(path)
         except DataError:  # it is readable, but drawn in a colour: no gray values to look at
             return mask.astype(np.uint8)
         _check_one_class(path, values)

@@ -1,4 +1,4 @@
-"""Reading one picture file completely, upright, as luma, as RGB or as a binary mask."""
+"""Reading one picture file completely, upright, as luma, RGB, stored values or a binary mask."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,7 @@ UNREADABLE = (
 
 _MASK_LEVEL = 127
 _DEEPEST = 2**16 - 1
+_BEYOND = f"it has values beyond 0 to {_DEEPEST}; save it with 8 or 16 bits"
 _TOO_SHALLOW = 2**12
 """Where no value of 16 bits is as high, they are likely 12 bits or fewer, stored in 16."""
 _SINGLE = ("MPO", "PSD")
@@ -36,6 +38,10 @@ _SINGLE = ("MPO", "PSD")
 _TURNED = ("JPEG", "MPO", "WEBP")
 """Formats of cameras, which say in their EXIF how a picture is to be turned; TIFF is by Pillow."""
 _ORIENTATION = 0x0112
+_WITH_ALPHA = ("LA", "La", "PA")
+"""Modes of one value and its alpha."""
+
+_Values = TypeVar("_Values", NDArray[np.uint8], NDArray[np.uint16])
 
 
 def read_luma(path: Path) -> NDArray[np.uint8]:
@@ -81,6 +87,18 @@ def read_binary_mask(path: Path) -> NDArray[np.bool_]:
     return mask
 
 
+def read_gray_values(path: Path) -> NDArray[np.uint16]:
+    """Read the gray values of a picture, or its places in a palette, as stored, uint16 `[H, W]`.
+
+    For masks whose values are classes. A bilevel picture has 0 and 255; alpha is ignored.
+
+    Raises:
+        DataError: It cannot be decoded to its last pixel, holds several pages or frames, is
+            coloured, or has values beyond 16 bits; names the file.
+    """
+    return _read(path, _stored)
+
+
 def read_mask_union(
     masks: Sequence[Path], image: Path, size: tuple[int, int] | None = None
 ) -> NDArray[np.uint8]:
@@ -121,9 +139,7 @@ def picture_size(path: Path) -> tuple[int, int]:
         raise _unreadable(path, error) from error
 
 
-def _read(
-    path: Path, values: Callable[[PillowImage.Image], NDArray[np.uint8]]
-) -> NDArray[np.uint8]:
+def _read(path: Path, values: Callable[[PillowImage.Image], _Values]) -> _Values:
     """Values of a picture with all its pixels; floating-point ones are gray levels of 0 to 255."""
     try:
         # Pillow reads a file in many small pieces, which costs as much as decoding a tiny one.
@@ -190,6 +206,18 @@ def _brightest(picture: PillowImage.Image) -> NDArray[np.uint8]:
     return np.array(ImageChops.lighter(ImageChops.lighter(red, green), blue))
 
 
+def _stored(picture: PillowImage.Image) -> NDArray[np.uint16]:
+    values = np.asarray(picture.convert("L") if picture.mode == "1" else picture)
+    if values.ndim == 3:
+        values = values[..., :1] if picture.mode in _WITH_ALPHA else values[..., :3]
+        if (values != values[..., :1]).any():
+            raise ValueError("it is coloured; write one gray value for each class")
+        values = values[..., 0]
+    if values.min() < 0 or values.max() > _DEEPEST:
+        raise ValueError(_BEYOND)
+    return values.astype(np.uint16)
+
+
 def _opaque(picture: PillowImage.Image) -> PillowImage.Image:
     """The picture as RGB without its alpha; colours under transparent pixels are kept."""
     if picture.mode == "RGB":
@@ -207,7 +235,7 @@ def _high_byte(picture: PillowImage.Image) -> NDArray[np.uint8]:
     values = np.asarray(picture).astype(np.int64)
     highest = values.max()
     if values.min() < 0 or highest > _DEEPEST:
-        raise ValueError(f"it has values beyond 0 to {_DEEPEST}; save it with 8 or 16 bits")
+        raise ValueError(_BEYOND)
     if 0 < highest < _TOO_SHALLOW:
         raise ValueError(
             f"it has 16 bits but no value above {highest} of {_DEEPEST}, so it seems to hold fewer "

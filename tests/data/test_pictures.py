@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from ssl_registry import DataError, picture_size, read_binary_mask, read_luma, read_rgb
+from ssl_registry import (
+    DataError,
+    picture_size,
+    read_binary_mask,
+    read_gray_values,
+    read_luma,
+    read_rgb,
+)
 
 COLOURS = np.random.default_rng(0).integers(0, 256, (7, 5, 3), dtype=np.uint8)
 DEEP = np.random.default_rng(1).integers(0, 2**16, (7, 5), dtype=np.uint16)
@@ -150,7 +157,7 @@ def test_what_is_no_picture_is_named(tmp_path: Path, read: object, content: byte
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "bmp"])
-@pytest.mark.parametrize("read", [read_luma, read_rgb, read_binary_mask])
+@pytest.mark.parametrize("read", [read_luma, read_rgb, read_binary_mask, read_gray_values])
 def test_half_a_picture_is_named(tmp_path: Path, read: object, suffix: str) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
     path = saved(tmp_path / f"a.{suffix}", noise)
@@ -159,7 +166,7 @@ def test_half_a_picture_is_named(tmp_path: Path, read: object, suffix: str) -> N
         read(path)  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("read", [read_luma, read_rgb, read_binary_mask])
+@pytest.mark.parametrize("read", [read_luma, read_rgb, read_binary_mask, read_gray_values])
 @pytest.mark.parametrize(
     ("values", "told"),
     [
@@ -177,3 +184,39 @@ def test_values_that_would_be_clipped_or_wrapped_are_refused(
     PillowImage.fromarray(values).save(path)
     with pytest.raises(DataError, match=rf"deep\.tif: .*{told}.* 8 or 16 bits"):
         read(path)
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "F", "I;16"])
+def test_gray_values_are_those_that_are_stored(tmp_path: Path, mode: str) -> None:
+    gray = DEEP if mode == "I;16" else COLOURS[..., 0]
+    path = saved(tmp_path / "a.tif", gray, None if mode == "I;16" else mode)
+    values = read_gray_values(path)
+    assert values.dtype == np.uint16
+    np.testing.assert_array_equal(values, gray)
+
+
+def test_gray_values_of_palettes_and_of_bilevel_pictures(tmp_path: Path) -> None:
+    places = COLOURS[..., 0] % 4
+    picture = PillowImage.fromarray(places, "P")
+    picture.putpalette([9, 8, 7, 200, 0, 0, 0, 200, 0, 0, 0, 200])
+    picture.save(tmp_path / "p.png")
+    np.testing.assert_array_equal(read_gray_values(tmp_path / "p.png"), places)
+    path = saved(tmp_path / "1.png", COLOURS[..., 0] > 100)
+    np.testing.assert_array_equal(read_gray_values(path), 255 * (COLOURS[..., 0] > 100))
+
+
+def test_gray_values_of_colours_are_refused(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.png", COLOURS)
+    with pytest.raises(DataError, match=rf"{path}: it is coloured; write one gray value"):
+        read_gray_values(path)
+
+
+def test_gray_values_are_turned_as_their_image_is(tmp_path: Path) -> None:
+    exif = PillowImage.Exif()
+    exif[0x0112] = 6
+    gray = np.repeat(np.repeat(COLOURS[..., 0], 16, axis=0), 16, axis=1)
+    PillowImage.fromarray(gray).save(tmp_path / "a.jpg", exif=exif, quality=100)
+    np.testing.assert_array_equal(
+        read_gray_values(tmp_path / "a.jpg"), read_luma(tmp_path / "a.jpg")
+    )
+    assert read_gray_values(tmp_path / "a.jpg").shape == gray.T.shape

@@ -786,10 +786,10 @@ def test_coloured_and_damaged_label_maps(tmp_path: Path) -> None:
     path = save(tmp_path / "x_mask.png", colours())
     data = dataset(tmp_path, mask_values={50: "liver"})
     sample = only(data)
-    with pytest.raises(DataError, match=r"x_mask\.png is coloured"):
+    with pytest.raises(DataError, match=r"x_mask\.png: it is coloured"):
         data.read_mask(sample)
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(DataError, match=r"cannot read the mask .*x_mask\.png"):
+    with pytest.raises(DataError, match=r"cannot read the image .*x_mask\.png"):
         data.read_mask(sample)
 
 
