@@ -11,6 +11,8 @@ import json
 import sys
 from typing import Any
 
+from ssl_registry.training.processor import multiplies_bf16
+
 
 def main() -> None:
     """Import what the command line names, one JSON line each."""
@@ -43,6 +45,7 @@ def _devices(torch: Any) -> dict[str, Any]:
     return {
         "cuda_version": torch.version.cuda or "",
         "cudnn_version": str(torch.backends.cudnn.version() or ""),
+        "cpu_bf16": multiplies_bf16(getattr(torch, "cpu", None)),
         "cuda": cuda,
         "mps": torch.backends.mps.is_available(),
         "threads": torch.get_num_threads(),

@@ -59,21 +59,27 @@ def _library(name: str, facts: Mapping[str, Facts], mismatch: Finding | None) ->
 
 def devices() -> Iterator[Finding]:
     """Where runs can compute, with memory and whether bf16 is fast there."""
-    yield Finding("cpu", f"{os.cpu_count()} cores{_memory()}; fp32")
     torch = imported_libraries()["torch"]
+    cores = f"{os.cpu_count()} cores{_memory()}"
     if "error" in torch:
+        yield Finding("cpu", cores)
         yield Finding("others", "not known: torch cannot be imported", "note")
         return
+    yield Finding("cpu", f"{cores}; {_precision(torch['cpu_bf16'])}")
     for number, device in enumerate(torch["cuda"]):
         free, total = device["free"] / _GIGABYTE, device["total"] / _GIGABYTE
-        precision = "bf16" if device["bf16"] else "no bf16: fp32"
-        name = f"cuda:{number}"
-        yield Finding(name, f"{device['name']}, {free:.1f} of {total:.1f} GB free; {precision}")
+        found = f"{device['name']}, {free:.1f} of {total:.1f} GB free"
+        yield Finding(f"cuda:{number}", f"{found}; {_precision(device['bf16'])}")
     if torch["mps"]:
         yield Finding("mps", "Apple's graphics; fp32")
     if torch["cuda_version"] and not torch["cuda"]:
         advice = "if there is one, look at its driver: nvidia-smi, CUDA_VISIBLE_DEVICES"
         yield Finding("cuda", "torch is built for CUDA, but sees no device", "note", advice)
+
+
+def _precision(bf16: bool) -> str:
+    """What a run computes in, if its config leaves it to us."""
+    return "bf16" if bf16 else "no bf16: fp32"
 
 
 def _memory() -> str:

@@ -12,6 +12,7 @@ from torch import nn
 from ssl_registry.config.training import TrainingConfig
 from ssl_registry.errors import DeviceError
 from ssl_registry.training.allocator import keep_freed_memory
+from ssl_registry.training.processor import multiplies_bf16
 
 Precision = Literal["fp32", "bf16"]
 
@@ -86,10 +87,7 @@ def computes_in_bf16(device: torch.device) -> bool:
     """
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if device.type != "cpu":
-        return False
-    questions = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-    return any(getattr(torch.cpu, question, bool)() for question in questions)
+    return device.type == "cpu" and multiplies_bf16(torch.cpu)
 
 
 def _device(name: str) -> torch.device:

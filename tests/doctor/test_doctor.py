@@ -66,6 +66,7 @@ class backends:
     class mps: is_available = staticmethod(lambda: False)
 get_num_threads = lambda: 1
 """
+TILES = "class cpu: _is_amx_tile_supported = staticmethod(lambda: True)\n"
 NMS = "raise RuntimeError('operator torchvision::nms does not exist')"
 
 
@@ -121,6 +122,12 @@ SSL_REGISTRY_API = 1
 def ssl_registry_components():
     return [Component("method", "simclr", "m:A", "m:C")]
 """
+
+
+@pytest.mark.parametrize(("code", "told"), [(TORCH + TILES, "bf16"), (TORCH, "no bf16: fp32")])
+def test_the_precision_of_the_processor_is_told(tmp_path: Path, code: str, told: str) -> None:
+    package(tmp_path, "torch", code, "2.11.0")
+    assert by_name(examined(tmp_path)["devices"])["cpu"].value.endswith(f" of memory; {told}")
 
 
 def test_devices_and_plugins(tmp_path: Path) -> None:
