@@ -11,6 +11,7 @@ from torch import nn
 
 from ssl_registry.config.training import TrainingConfig
 from ssl_registry.errors import DeviceError
+from ssl_registry.nn.small_maps import use_small_maps
 from ssl_registry.training.allocator import keep_freed_memory
 from ssl_registry.training.processor import multiplies_bf16
 
@@ -40,10 +41,16 @@ class Execution:
         )
 
     def place(self, module: nn.Module) -> None:
-        """Move a module to the device, channels last where that makes convolutions faster."""
+        """Move a module to the device, and let its convolutions be done the fastest way there.
+
+        Channels are last where that is faster; on the CPU maps of a few pixels are convolved as
+        `SmallMapConv2d` says.
+        """
         last = self.precision == "bf16" or self.device.type == "cpu"
         layout = torch.channels_last if last else torch.contiguous_format
         module.to(self.device, memory_format=layout)  # type: ignore[call-overload]
+        if self.device.type == "cpu":
+            use_small_maps(module)
 
     def go_on_with(self, precision: Precision, module: nn.Module) -> None:
         """Compute as a run did before it was resumed, if the config leaves it to us."""
