@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 _FEW_IMAGES = 16
+_FEW_PIXELS = 16
 
 _Place = tuple[int, int]
 
@@ -21,7 +22,8 @@ class SmallMapConv2d(nn.Conv2d):
     each pixel of the map under it wherever it stands. Then the convolution is a linear layer from
     all values of the map to all values of the output, whose weights are parts of the kernel; what
     lies over the padding is left out. So are the last blocks of a ResNet for images of 32 and 64
-    px. A matrix product is far quicker there than the general kernels of a CPU
+    px. A kernel of one pixel is a linear layer of each pixel, and is done as one where these are
+    few. Matrix products are far quicker there than the general kernels of a CPU
     (docs/benchmarks.md). The sums are the same but for their order.
 
     Other maps are convolved as ever. Parameters and their names are those of `nn.Conv2d`.
@@ -29,20 +31,47 @@ class SmallMapConv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """The convolution of `[N, C, H, W]`, or of `[C, H, W]`."""
-        places = self._places(input)
-        if places is None:
-            return super().forward(input)
-        number, channels, height, width = input.shape
-        down, across = places
+        if self._is_plain(input):
+            if self._is_pixelwise(input):
+                return self._each_pixel(input)
+            places = self._places(input)
+            if places is not None:
+                return self._whole_map(input, *places)
+        return super().forward(input)
+
+    def _each_pixel(self, images: Tensor) -> Tensor:
+        """The linear layer of each pixel that the stride does not pass over."""
+        down, across = self.stride
+        seen = images[:, :, ::down, ::across].permute(0, 2, 3, 1)
+        product = F.linear(seen.flatten(0, 2), self.weight.flatten(1), self.bias)
+        return product.view(*seen.shape[:3], self.out_channels).permute(0, 3, 1, 2)
+
+    def _whole_map(self, images: Tensor, down: Sequence[int], across: Sequence[int]) -> Tensor:
+        """The linear layer from maps to whole outputs; see `_places` for the others."""
+        number, channels, height, width = images.shape
         corners = list(itertools.product(down, across))
-        dtype = _dtype(input)
+        dtype = _dtype(images)
         matrix = _matrix(self.weight, corners, (height, width), dtype)
         bias = None if self.bias is None else self.bias.to(dtype).repeat(len(corners))
         # Of maps whose channels are last, this is how they lie in memory.
-        flat = input.permute(0, 2, 3, 1).reshape(number, height * width * channels).to(dtype)
-        product = F.linear(flat, matrix, bias)
+        flat = images.permute(0, 2, 3, 1).reshape(number, height * width * channels).to(dtype)
         shape = number, len(down), len(across), self.out_channels
-        return product.view(shape).permute(0, 3, 1, 2)
+        return F.linear(flat, matrix, bias).view(shape).permute(0, 3, 1, 2)
+
+    def _is_plain(self, images: Tensor) -> bool:
+        """Whether it is a batch on a CPU and nothing but zeros is padded, by numbers."""
+        simple = self.groups == 1 and self.padding_mode == "zeros"
+        batch = images.ndim == 4 and images.device.type == "cpu"
+        return simple and batch and not isinstance(self.padding, str)
+
+    def _is_pixelwise(self, images: Tensor) -> bool:
+        """Whether the kernel is one pixel, and few pixels come out."""
+        if self.kernel_size != (1, 1) or self.padding != (0, 0):
+            return False
+        height, width = (
+            -(-size // stride) for size, stride in zip(images.shape[2:], self.stride, strict=True)
+        )
+        return height * width <= _FEW_PIXELS
 
     def _places(self, images: Tensor) -> tuple[list[int], list[int]] | None:
         """Where in the kernel the map begins for each output row, and for each column.
@@ -50,16 +79,12 @@ class SmallMapConv2d(nn.Conv2d):
         Returns:
             None if there is an output pixel that does not see all, or too little is gained.
         """
-        if images.ndim != 4 or images.device.type != "cpu" or isinstance(self.padding, str):
-            return None
-        if self.groups > 1 or self.padding_mode != "zeros":
-            return None
         found = []
         for axis in (0, 1):
             size, kernel = images.shape[2 + axis], self.kernel_size[axis]
             if size > kernel or (self.dilation[axis] > 1 and kernel > 1):
                 return None
-            padding, stride = self.padding[axis], self.stride[axis]
+            padding, stride = int(self.padding[axis]), self.stride[axis]
             outputs = (size + 2 * padding - kernel) // stride + 1
             starts = [padding - stride * output for output in range(outputs)]
             if not starts or min(starts) < 0 or max(starts) + size > kernel:

@@ -25,6 +25,9 @@ ONE_PRODUCT = [
     (3, 1, 0, (3, 3)),
     (2, 2, 0, (2, 2)),
     (1, 1, 0, (1, 1)),
+    (1, 1, 0, (4, 4)),
+    (1, 2, 0, (7, 8)),
+    (1, (1, 3), 0, (5, 9)),
     (3, 1, 2, (1, 1)),
     (5, 1, 2, (3, 3)),
     ((3, 5), (1, 2), (1, 2), (2, 3)),
@@ -34,7 +37,8 @@ AS_EVER = [
     (3, 1, 1, (2, 3)),
     (3, 1, 3, (1, 1)),  # whose outermost outputs see padding only
     (3, 2, 2, (2, 2)),
-    (1, 1, 0, (2, 2)),
+    (1, 1, 0, (4, 5)),
+    (1, 1, 1, (1, 1)),
     (7, 2, 3, (8, 8)),
 ]
 
@@ -48,6 +52,11 @@ class Counted(SmallMapConv2d):
         places = super()._places(images)
         self.products += places is not None
         return places
+
+    def _is_pixelwise(self, images: Tensor) -> bool:
+        pixelwise = super()._is_pixelwise(images)
+        self.products += pixelwise
+        return pixelwise
 
 
 def pair(*shape: Any, **settings: Any) -> tuple[nn.Conv2d, Counted]:
@@ -84,7 +93,9 @@ def test_values_and_gradients_are_those_of_torch(
     assert changed.products == ((kernel, stride, padding, size) in ONE_PRODUCT)
 
 
-@pytest.mark.parametrize(("kernel", "stride", "padding", "size"), ONE_PRODUCT[:5])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding", "size"), [*ONE_PRODUCT[:5], (1, 2, 0, (3, 3))]
+)
 def test_gradients_can_be_derived_again(kernel: int, stride: int, padding: int, size: Any) -> None:
     _, changed = pair(2, 3, kernel, stride=stride, padding=padding)
     given = images(16, 2, size)
