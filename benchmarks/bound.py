@@ -24,6 +24,7 @@ from ssl_registry.config.load import validate
 from ssl_registry.config.pretrain import PretrainConfig
 from ssl_registry.interfaces.augmentation import Views
 from ssl_registry.interfaces.method import Method, MethodContext, PretrainBatch
+from ssl_registry.nn.small_maps import use_small_maps
 from ssl_registry.training.allocator import keep_freed_memory
 from ssl_registry.training.device import Execution, Precision
 from ssl_registry.training.monitoring import peak_memory
@@ -36,13 +37,16 @@ NETWORKS: dict[str, dict[str, str]] = {
     "resnet50": {"backbone": "resnet50"},
     "unet": {"backbone": "unet_encoder", "decoder": "unet"},
 }
-WAYS: dict[str, tuple[Precision, bool, bool]] = {
-    "fp32, channels first, unfused": ("fp32", False, False),
-    "fp32, channels first": ("fp32", False, True),
-    "fp32": ("fp32", True, True),
-    "bf16": ("bf16", True, True),
+WAYS: dict[str, tuple[Precision, bool, bool, bool]] = {
+    "fp32, channels first, unfused": ("fp32", False, False, False),
+    "fp32, channels first": ("fp32", False, True, False),
+    "fp32, torch's convolutions": ("fp32", True, True, False),
+    "fp32": ("fp32", True, True, True),
+    "bf16, torch's convolutions": ("bf16", True, True, False),
+    "bf16": ("bf16", True, True, True),
 }
-"""Precision, whether channels are last, whether the optimizer is fused."""
+"""Precision, whether channels are last, whether the optimizer is fused, and small maps are
+matrix products; on a GPU the last is no way of its own."""
 
 
 class Bound:
@@ -127,10 +131,12 @@ def method_of(config: PretrainConfig) -> Method:
 def bounds_of(config: PretrainConfig, device: torch.device) -> dict[str, Bound]:
     """A bound for each way of doing the arithmetic."""
     bounds = {}
-    for name, (precision, last, fused) in WAYS.items():
+    for name, (precision, last, fused, small) in WAYS.items():
         method = method_of(config)
         layout = torch.channels_last if last else torch.contiguous_format
         nn.Module.to(method, device, memory_format=layout)  # type: ignore[call-overload]
+        if small and device.type == "cpu":
+            use_small_maps(method)
         bounds[name] = Bound(method, config, Execution(device, precision, torch.get_num_threads()))
         if not fused:
             bounds[name].unfused()

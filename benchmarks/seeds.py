@@ -87,11 +87,14 @@ class Cell:
 
     def stacked(self) -> Callable[[], None]:
         """A step of all networks as one."""
-        parameters, buffers = stack_module_state(list(self.tasks))
+        # `vmap` goes through torch's own convolutions only.
+        tasks = [_task(seed, self.execution, placed=False) for seed in range(len(self.tasks))]
+        tasks = [task.to(self.execution.device) for task in tasks]
+        parameters, buffers = stack_module_state(list(tasks))
         optimizer = _adam(list(parameters.values()))
         images = torch.stack([batch.images for batch in self.batches])
         masks = torch.stack([batch.masks for batch in self.batches])
-        task = self.tasks[0]
+        task = tasks[0]
 
         def loss(
             weights: dict[str, Tensor], state: dict[str, Tensor], images: Tensor, masks: Tensor
@@ -111,14 +114,15 @@ class Cell:
         return step
 
 
-def _task(seed: int, execution: Execution) -> Task:
+def _task(seed: int, execution: Execution, placed: bool = True) -> Task:
     torch.manual_seed(seed)
     backbone = create("backbone", "resnet18", in_channels=3)
     decoder = create("decoder", "unet", channels=backbone.channels, reductions=backbone.reductions)
     network = SegmentationNetwork(backbone, decoder, 1)
     context = TaskContext(("lesion",), exclusive=True, total_steps=1000)
     task: Task = create("task", "supervised", network=network, context=context)
-    execution.place(task)
+    if placed:
+        execution.place(task)
     return task.train()
 
 
