@@ -43,7 +43,9 @@ def embedding_spread(embeddings: torch.Tensor) -> float:
 
 def _spread(embeddings: torch.Tensor) -> torch.Tensor:
     unit = torch.nn.functional.normalize(embeddings.detach().float(), dim=1)
-    return unit.std(dim=0, correction=0).mean() * math.sqrt(unit.shape[1])
+    # On the CPU `std` over the first dimension takes five times as long.
+    deviations = (unit - unit.mean(dim=0)).square_().mean(dim=0).sqrt_()
+    return deviations.mean() * math.sqrt(unit.shape[1])
 
 
 def peak_memory() -> int:
