@@ -84,7 +84,7 @@ def _lost(table: pd.DataFrame) -> Iterator[str]:
     for column in map(str, table):
         if column.startswith("lost/"):
             name, _, size = column.removeprefix("lost/").rpartition("@")
-            lost = table.loc[table[column].fillna(False).astype(bool), "id"].tolist()
+            lost = table.loc[table[column].eq(True), "id"].tolist()
             total = int(table[column].notna().sum())
             which = f": {some(lost)}" if lost else ""
             yield f"at {size} px, {len(lost)} of {total} masks of {name} have no pixel left{which}"
