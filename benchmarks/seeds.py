@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call, grad, stack_module_state, vmap
 
 from ssl_registry import SegmentationBatch, SegmentationNetwork, Task, TaskContext
@@ -89,7 +89,8 @@ class Cell:
         """A step of all networks as one."""
         # `vmap` goes through torch's own convolutions only.
         tasks = [_task(seed, self.execution, placed=False) for seed in range(len(self.tasks))]
-        tasks = [task.to(self.execution.device) for task in tasks]
+        for task in tasks:
+            nn.Module.to(task, self.execution.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         parameters, buffers = stack_module_state(list(tasks))
         optimizer = _adam(list(parameters.values()))
         images = torch.stack([batch.images for batch in self.batches])

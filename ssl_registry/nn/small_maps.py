@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 _FEW_IMAGES = 16
+"""Fewer are not worth a matrix that is larger than the kernel."""
 _FEW_PIXELS = 16
+"""Where more come out of kernels of one pixel, torch's own are as fast."""
 
 _Place = tuple[int, int]
 
