@@ -82,7 +82,7 @@ class Bound:
         """One step."""
         self._method.train()
         self._method.before_step(0)
-        self._optimizer.optimizer.zero_grad(set_to_none=True)
+        self._optimizer.zero_grad()
         with self._execution.autocast():
             loss = self._method(self._batch).loss
         torch.autograd.backward(loss)

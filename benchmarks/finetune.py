@@ -72,7 +72,7 @@ class Epochs:
         task = build_finetuning(config, self._data, self.steps)
         self._execution.place(task)
         schedule = Schedule(peak=1e-4, final=1e-5, warmup_steps=0, total_steps=self.steps)
-        optimizer = ScheduledOptimizer(task, config.training.optimizer, schedule).optimizer
+        optimizer = ScheduledOptimizer(task, config.training.optimizer, schedule)
         count = config.training.batch_size
         images = torch.randn(count, config.channels, size, size, device=device)
         masks = (torch.rand(count, size, size, device=device) > 0.9).to(torch.uint8)
@@ -86,7 +86,8 @@ class Epochs:
         def run() -> None:
             task.train()
             for _ in range(self.steps):
-                optimizer.zero_grad(set_to_none=True)
+                optimizer.set_step(0)
+                optimizer.zero_grad()
                 with self._execution.autocast():
                     output = task(batch, None)
                 torch.autograd.backward(output.loss)

@@ -24,4 +24,4 @@ class Normalize(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalised images `[N, len(mean), H, W]`."""
-        return (images - self.mean) / self.std
+        return (images - self.mean).div_(self.std)

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+import math
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ssl_registry.nn.columns import Movement, ProductGradient, columns, rows_of
+from ssl_registry.nn.kernel_windows import Place, windows
+
 _FEW_IMAGES = 16
 """Fewer are not worth a matrix that is larger than the kernel."""
 _FEW_PIXELS = 16
-"""Where more come out of kernels of one pixel, torch's own are as fast."""
-
-_Place = tuple[int, int]
+"""Where more come out, torch's own kernels of one pixel and gradients of weights are as fast."""
+_VERY_FEW_PIXELS = 4
+"""Where more come out, torch's own larger kernels are as fast."""
+_LITTLE_WORK = 2_000_000
+"""Products of two numbers that take no longer than the calls around them."""
+_LITTLE_WORK_OF_GRADIENTS = 50_000_000
+"""The same, where only the gradient of the weights is done otherwise."""
+_PRODUCT_DTYPE = torch.bfloat16
+"""In which torch's gradients of weights are slower than products, by tiles."""
 
 
 class SmallMapConv2d(nn.Conv2d):
@@ -28,43 +40,80 @@ class SmallMapConv2d(nn.Conv2d):
     few. Matrix products are far quicker there than the general kernels of a CPU
     (docs/benchmarks.md). The sums are the same but for their order.
 
+    Where at most four pixels come out of a larger map, as after the last stride of such a ResNet,
+    it is the product of `columns`, and in bf16 on processors with AMX the weights' gradient is one
+    up to 16 pixels.
+
     Other maps are convolved as ever. Parameters and their names are those of `nn.Conv2d`.
     """
 
     def forward(self, input: Tensor) -> Tensor:
         """The convolution of `[N, C, H, W]`, or of `[C, H, W]`."""
         if self._is_plain(input):
-            if self._is_pixelwise(input):
+            pixelwise = self._is_pixelwise(input)
+            if pixelwise and self.stride == (1, 1):
                 return self._each_pixel(input)
             places = self._places(input)
             if places is not None:
                 return self._whole_map(input, *places)
+            pixels = self._output_pixels(input)
+            work = len(input) * pixels * self.weight.numel()
+            if (pixelwise or pixels <= _VERY_FEW_PIXELS) and work >= _LITTLE_WORK:
+                return self._few_outputs(input)
+            by_tiles = _dtype(input) == _PRODUCT_DTYPE and _has_tiles()
+            if by_tiles and pixels <= _FEW_PIXELS and work >= _LITTLE_WORK_OF_GRADIENTS:
+                return self._gradient_by_product(input)
         return super().forward(input)
 
     def _each_pixel(self, images: Tensor) -> Tensor:
-        """The linear layer of each pixel that the stride does not pass over."""
-        down, across = self.stride
-        seen = images[:, :, ::down, ::across].permute(0, 2, 3, 1)
-        product = F.linear(seen.flatten(0, 2), self.weight.flatten(1), self.bias)
-        return product.view(*seen.shape[:3], self.out_channels).permute(0, 3, 1, 2)
+        """The linear layer of each pixel."""
+        pixels = images.permute(0, 2, 3, 1)
+        product = F.linear(pixels.flatten(0, 2), self.weight.flatten(1), self.bias)
+        return product.view(*pixels.shape[:3], self.out_channels).permute(0, 3, 1, 2)
 
     def _whole_map(self, images: Tensor, down: Sequence[int], across: Sequence[int]) -> Tensor:
         """The linear layer from maps to whole outputs; see `_places` for the others."""
         number, channels, height, width = images.shape
         corners = list(itertools.product(down, across))
         dtype = _dtype(images)
-        matrix = _matrix(self.weight, corners, (height, width), dtype)
+        matrix = windows(self.weight, corners, (height, width), dtype)
         bias = None if self.bias is None else self.bias.to(dtype).repeat(len(corners))
         # Of maps whose channels are last, this is how they lie in memory.
         flat = images.permute(0, 2, 3, 1).reshape(number, height * width * channels).to(dtype)
         shape = number, len(down), len(across), self.out_channels
         return F.linear(flat, matrix, bias).view(shape).permute(0, 3, 1, 2)
 
+    def _few_outputs(self, images: Tensor) -> Tensor:
+        """The linear layer from what the kernel sees to each output."""
+        movement, dtype = self._movement(), _dtype(images)
+        seen, rows = columns(images.to(dtype), movement), rows_of(self.weight.to(dtype))
+        bias = None if self.bias is None else self.bias.to(dtype)
+        shape = len(images), *movement.outputs(_size(images)), self.out_channels
+        return F.linear(seen, rows, bias).view(shape).permute(0, 3, 1, 2)
+
+    def _gradient_by_product(self, images: Tensor) -> Tensor:
+        """As ever, but for the gradient of the weights."""
+        dtype = _dtype(images)
+        bias = None if self.bias is None else self.bias.to(dtype)
+        given = images.to(dtype), self.weight.to(dtype), bias, self._movement()
+        return cast("Tensor", ProductGradient.apply(*given))
+
+    def _movement(self) -> Movement:
+        down, across = (int(pad) for pad in self.padding)
+        return Movement(cast("Place", self.kernel_size), cast("Place", self.stride), (down, across))
+
+    def _output_pixels(self, images: Tensor) -> float:
+        """How many pixels come out; infinite for kernels with holes, and for what torch refuses."""
+        outputs = self._movement().outputs(_size(images))
+        return math.prod(outputs) if min(outputs) > 0 and self.dilation == (1, 1) else math.inf
+
     def _is_plain(self, images: Tensor) -> bool:
         """Whether it is a batch on a CPU and nothing but zeros is padded, by numbers."""
         simple = self.groups == 1 and self.padding_mode == "zeros"
         batch = images.ndim == 4 and images.device.type == "cpu"
-        return simple and batch and not isinstance(self.padding, str)
+        # Others torch refuses.
+        alike = images.dtype == self.weight.dtype or torch.is_autocast_enabled("cpu")
+        return simple and batch and alike and not isinstance(self.padding, str)
 
     def _is_pixelwise(self, images: Tensor) -> bool:
         """Whether the kernel is one pixel, and few pixels come out."""
@@ -108,73 +157,18 @@ def use_small_maps(module: nn.Module) -> None:
             part.__class__ = SmallMapConv2d
 
 
+def _size(images: Tensor) -> Place:
+    height, width = images.shape[2:]
+    return height, width
+
+
+@functools.cache
+def _has_tiles() -> bool:
+    """Whether the processor multiplies matrices of bf16 by AMX tiles."""
+    return bool(getattr(torch.cpu, "_is_amx_tile_supported", bool)())
+
+
 def _dtype(values: Tensor) -> torch.dtype:
     """What a convolution computes in: that of autocast, if there is one."""
     kind = values.device.type
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else values.dtype
-
-
-def _matrix(kernel: Tensor, corners: Sequence[_Place], size: _Place, dtype: torch.dtype) -> Tensor:
-    """The weights of the linear layer, `[outputs * O, H * W * C]`."""
-    matrix: Tensor = _Windows.apply(kernel, corners, size, dtype)
-    return matrix
-
-
-class _Windows(torch.autograd.Function):
-    """Windows of a kernel `[O, C, k, k]`, below one another."""
-
-    @staticmethod
-    def forward(
-        ctx: torch.autograd.function.FunctionCtx,
-        kernel: Tensor,
-        corners: Sequence[_Place],
-        size: _Place,
-        dtype: torch.dtype,
-    ) -> Tensor:
-        """Copy the windows of `size` at all corners: `[corners * O, H * W * C]`."""
-        ctx.given = corners, size, kernel.shape, kernel.dtype  # type: ignore[attr-defined]
-        (height, width), (outputs, channels, _, _) = size, kernel.shape
-        windows = kernel.new_empty(len(corners), outputs, height, width, channels, dtype=dtype)
-        last = kernel.permute(0, 2, 3, 1)
-        for window, (row, column) in zip(windows, corners, strict=True):
-            window.copy_(last[:, row : row + height, column : column + width])
-        return windows.view(len(corners) * outputs, -1)
-
-    @staticmethod
-    def backward(
-        ctx: torch.autograd.function.FunctionCtx, *gradients: Tensor
-    ) -> tuple[Tensor, None, None, None]:
-        """The gradient of the kernel."""
-        given = ctx.given  # type: ignore[attr-defined]
-        kernel: Tensor = _Overlap.apply(gradients[0], *given)
-        return kernel, None, None, None
-
-
-class _Overlap(torch.autograd.Function):
-    """The sum of windows, each at its place in a kernel: the transpose of `_Windows`."""
-
-    @staticmethod
-    def forward(
-        ctx: torch.autograd.function.FunctionCtx,
-        windows: Tensor,
-        corners: Sequence[_Place],
-        size: _Place,
-        shape: torch.Size,
-        dtype: torch.dtype,
-    ) -> Tensor:
-        """Add up `[corners * O, H * W * C]` in a kernel `[O, C, k, k]` whose channels are last."""
-        ctx.given = corners, size, windows.dtype  # type: ignore[attr-defined]
-        (height, width), (outputs, channels, tall, wide) = size, shape
-        kernel = windows.new_zeros(outputs, tall, wide, channels, dtype=dtype)
-        parts = windows.view(len(corners), outputs, height, width, channels)
-        for part, (row, column) in zip(parts, corners, strict=True):
-            kernel[:, row : row + height, column : column + width] += part
-        return kernel.permute(0, 3, 1, 2)
-
-    @staticmethod
-    def backward(
-        ctx: torch.autograd.function.FunctionCtx, *gradients: Tensor
-    ) -> tuple[Tensor, None, None, None, None]:
-        """The gradient of the windows."""
-        windows = _matrix(gradients[0], *ctx.given)  # type: ignore[attr-defined]
-        return windows, None, None, None, None

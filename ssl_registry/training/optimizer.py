@@ -15,7 +15,13 @@ from ssl_registry.training.schedule import Schedule
 
 
 class ScheduledOptimizer:
-    """A torch optimizer whose rates are set from the step, never accumulated."""
+    """A torch optimizer whose rates are set from the step, never accumulated.
+
+    Attributes:
+        optimizer: Its parameters lie in the memory of the module's. Those of convolutions whose
+            channels are last are `[O, h, w, C]` for Adam on the CPU, which copies gradients that
+            are not contiguous.
+    """
 
     def __init__(self, module: Trainable, config: OptimizerConfig, schedule: Schedule) -> None:
         self._schedule = schedule
@@ -34,6 +40,11 @@ class ScheduledOptimizer:
                     }
                 )
                 self._scales.append((group.rate_scale, group.scheduled))
+        self._parameters = [p for settings in groups for p in settings["params"]]
+        if config.name in ("adam", "adamw"):
+            for settings in groups:
+                settings["params"] = [_in_order(parameter) for parameter in settings["params"]]
+        self._moved = [p for settings in groups for p in settings["params"]]
         self.optimizer = _optimizer(groups, config)
 
     def set_step(self, step: int) -> float:
@@ -46,8 +57,17 @@ class ScheduledOptimizer:
 
     def gradient_norm(self) -> torch.Tensor:
         """Euclidean norm of all gradients together; not finite if one of them is not."""
-        gradients = [p.grad for p in self._parameters() if p.grad is not None]
-        return torch.nn.utils.get_total_norm(gradients)
+        gradients = [p.grad for p in self._parameters if p.grad is not None]
+        if any(g.device.type != "cpu" or g.dtype.itemsize < 4 for g in gradients):
+            return torch.nn.utils.get_total_norm(gradients)
+        # torch's norm of a whole tensor takes twice as long on the CPU, and is less exact.
+        squares = [torch.dot(values, values) for values in map(_in_memory, gradients)]
+        return torch.stack(squares).sum().sqrt() if squares else torch.tensor(0.0)
+
+    def zero_grad(self) -> None:
+        """Forget the gradients, and free their memory."""
+        for parameter in self._parameters:
+            parameter.grad = None
 
     def step(self) -> None:
         """Move the parameters along their gradients.
@@ -56,20 +76,30 @@ class ScheduledOptimizer:
         hook or a method, gets it here: torch's fused optimizers walk through the memory of both
         side by side, and would move wrong elements without a word.
         """
-        for parameter in self._parameters():
+        for parameter, moved in zip(self._parameters, self._moved, strict=True):
+            turned = moved is not parameter
+            if turned:
+                last = parameter.data.contiguous(memory_format=torch.channels_last)
+                if last.data_ptr() != moved.data_ptr():  # a method gave it other memory
+                    parameter.data, moved.data = last, last.permute(0, 2, 3, 1)
             gradient = parameter.grad
             if gradient is not None and gradient.stride() != parameter.stride():
-                parameter.grad = torch.empty_like(parameter, requires_grad=False).copy_(gradient)
+                gradient = torch.empty_like(parameter, requires_grad=False).copy_(gradient)
+                parameter.grad = gradient
+            if turned:
+                moved.grad = None if gradient is None else gradient.permute(0, 2, 3, 1)
         self.optimizer.step()
-
-    def _parameters(self) -> list[nn.Parameter]:
-        return [p for group in self.optimizer.param_groups for p in group["params"]]
+        for parameter, moved in zip(self._parameters, self._moved, strict=True):
+            if moved is not parameter:
+                moved.grad = None
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """The state as named tensors: `<parameter number>.<name>`."""
         state = self.optimizer.state_dict()["state"]
         return {
-            f"{number}.{name}": value
+            f"{number}.{name}": value.permute(0, 3, 1, 2)
+            if self._is_turned(number, name)
+            else value
             for number, values in state.items()
             for name, value in values.items()
             if isinstance(value, torch.Tensor)
@@ -81,16 +111,34 @@ class ScheduledOptimizer:
         Moments get the memory layout of their parameter back: another layout could take another
         vectorised path, and with it other last bits.
         """
-        parameters = self._parameters()
         state: dict[int, dict[str, torch.Tensor]] = {}
         for key, value in tensors.items():
-            number, _, name = key.partition(".")
-            parameter = parameters[int(number)]
+            number, name = int(key.partition(".")[0]), key.partition(".")[2]
+            parameter = self._parameters[number]
             if name != "step" and value.shape == parameter.shape:
                 value = torch.empty_like(parameter, requires_grad=False).copy_(value)
-            state.setdefault(int(number), {})[name] = value
+            turned = self._is_turned(number, name)
+            state.setdefault(number, {})[name] = value.permute(0, 2, 3, 1) if turned else value
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+    def _is_turned(self, number: int, name: str) -> bool:
+        """Whether the optimizer has the axes of this piece of state in another order."""
+        return self._moved[number] is not self._parameters[number] and name != "step"
+
+
+def _in_order(parameter: nn.Parameter) -> nn.Parameter:
+    """The parameter, or one of the same memory, `[O, h, w, C]`, where channels are last."""
+    last = parameter.ndim == 4 and parameter.is_contiguous(memory_format=torch.channels_last)
+    if parameter.device.type != "cpu" or not last or parameter.is_contiguous():
+        return parameter
+    return nn.Parameter(parameter.detach().permute(0, 2, 3, 1))
+
+
+def _in_memory(values: torch.Tensor) -> torch.Tensor:
+    """All values in a row, as they lie in memory where that is dense."""
+    last = values.ndim == 4 and values.is_contiguous(memory_format=torch.channels_last)
+    return (values.permute(0, 2, 3, 1) if last else values).reshape(-1)
 
 
 def _optimizer(groups: list[dict[str, Any]], config: OptimizerConfig) -> Optimizer:

@@ -79,7 +79,7 @@ class PretrainJob(Job):
         """The method, or `module` around it, on views of uint8 images with ids and meta codes."""
         device = self._execution.device
         with torch.no_grad():
-            views = self._augmentation(images.to(device, non_blocking=True).float() / 255)
+            views = self._augmentation(images.to(device, non_blocking=True).float().div_(255))
             views = Views(
                 images=tuple(self._normalize(view) for view in views.images),
                 source=views.source,

@@ -161,7 +161,7 @@ class Stepper:
 
         A loss that is not finite has its backward, too: other processes wait for its gradients.
         """
-        self._optimizer.optimizer.zero_grad(set_to_none=True)
+        self._optimizer.zero_grad()
         parts = dealt(batch, self._accumulation)
         outputs: list[StepOutput] = []
         for number, part in enumerate(parts, start=1):

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from ssl_registry import create
 from ssl_registry.nn import small_maps
+from ssl_registry.nn.kernel_windows import windows
 from ssl_registry.nn.small_maps import SmallMapConv2d, use_small_maps
 from ssl_registry.training.device import Execution
 
@@ -26,37 +27,71 @@ ONE_PRODUCT = [
     (2, 2, 0, (2, 2)),
     (1, 1, 0, (1, 1)),
     (1, 1, 0, (4, 4)),
-    (1, 2, 0, (7, 8)),
-    (1, (1, 3), 0, (5, 9)),
     (3, 1, 2, (1, 1)),
     (5, 1, 2, (3, 3)),
+    (7, 2, 3, (4, 4)),
     ((3, 5), (1, 2), (1, 2), (2, 3)),
 ]
-AS_EVER = [
-    (3, 1, 1, (3, 3)),  # a corner does not see the opposite one
-    (3, 1, 1, (2, 3)),
-    (3, 1, 3, (1, 1)),  # whose outermost outputs see padding only
+FEW_OUTPUTS = [
+    (3, 1, 0, (4, 4)),
+    (3, 2, 1, (4, 4)),
+    (3, 2, 1, (3, 4)),
+    ((1, 3), (2, 2), (0, 1), (4, 3)),
+    (2, 2, 0, (4, 4)),
     (3, 2, 2, (2, 2)),
+    (3, 3, 2, (2, 2)),
+    (1, 2, 0, (7, 8)),
+    (1, (1, 3), 0, (5, 9)),
+]
+GRADIENT_BY_PRODUCT = [
+    (3, 1, 1, (3, 3)),
+    (3, 1, 1, (4, 4)),
+    (3, 2, 1, (8, 7)),
+    (5, 4, 2, (15, 16)),
+    ((3, 1), 1, (1, 0), (3, 4)),
+]
+AS_EVER = [
+    (3, 1, 1, (4, 5)),
+    (3, 1, 3, (1, 1)),  # whose outermost outputs see padding only
     (1, 1, 0, (4, 5)),
-    (1, 1, 1, (1, 1)),
-    (7, 2, 3, (8, 8)),
+    (7, 2, 3, (9, 9)),
 ]
 
 
 class Counted(SmallMapConv2d):
-    """Counts what is done by a matrix product."""
+    """Counts what is done by a matrix product, and gradients that are."""
 
     products = 0
+    gradients = 0
+    columns = 0
 
-    def _places(self, images: Tensor) -> Any:
-        places = super()._places(images)
-        self.products += places is not None
-        return places
+    def _each_pixel(self, images: Tensor) -> Tensor:
+        self.products += 1
+        return super()._each_pixel(images)
 
-    def _is_pixelwise(self, images: Tensor) -> bool:
-        pixelwise = super()._is_pixelwise(images)
-        self.products += pixelwise
-        return pixelwise
+    def _whole_map(self, *given: Any) -> Tensor:
+        self.products += 1
+        return super()._whole_map(*given)
+
+    def _few_outputs(self, images: Tensor) -> Tensor:
+        self.columns += 1
+        return super()._few_outputs(images)
+
+    def _gradient_by_product(self, images: Tensor) -> Tensor:
+        self.gradients += 1
+        return super()._gradient_by_product(images)
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        return self.products, self.columns, self.gradients
+
+
+@pytest.fixture(autouse=True)
+def little_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that small examples go the ways of large ones, on any processor."""
+    monkeypatch.setattr(small_maps, "_LITTLE_WORK", 0)
+    monkeypatch.setattr(small_maps, "_LITTLE_WORK_OF_GRADIENTS", 0)
+    monkeypatch.setattr(small_maps, "_has_tiles", lambda: True)
 
 
 def pair(*shape: Any, **settings: Any) -> tuple[nn.Conv2d, Counted]:
@@ -76,10 +111,20 @@ def images(number: int, channels: int, size: tuple[int, int], last: bool = True)
 
 @pytest.mark.parametrize("last", [True, False])
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize(("kernel", "stride", "padding", "size"), ONE_PRODUCT + AS_EVER)
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding", "size"),
+    ONE_PRODUCT + FEW_OUTPUTS + GRADIENT_BY_PRODUCT + AS_EVER,
+)
 def test_values_and_gradients_are_those_of_torch(
-    kernel: Any, stride: Any, padding: Any, size: tuple[int, int], bias: bool, last: bool
+    kernel: Any,
+    stride: Any,
+    padding: Any,
+    size: tuple[int, int],
+    bias: bool,
+    last: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(small_maps, "_PRODUCT_DTYPE", torch.float64)
     plain, changed = pair(3, 5, kernel, stride=stride, padding=padding, bias=bias)
     given = images(17, 3, size, last)
     expected = plain(given)
@@ -90,13 +135,19 @@ def test_values_and_gradients_are_those_of_torch(
     torch.testing.assert_close(found, expected)
     for ours, theirs in zip(gradients, wanted, strict=True):
         torch.testing.assert_close(ours, theirs)
-    assert changed.products == ((kernel, stride, padding, size) in ONE_PRODUCT)
+    asked = kernel, stride, padding, size
+    ways = ONE_PRODUCT, FEW_OUTPUTS, GRADIENT_BY_PRODUCT
+    assert changed.counts == tuple(asked in way for way in ways)
 
 
 @pytest.mark.parametrize(
-    ("kernel", "stride", "padding", "size"), [*ONE_PRODUCT[:5], (1, 2, 0, (3, 3))]
+    ("kernel", "stride", "padding", "size"),
+    [*ONE_PRODUCT[:5], (1, 2, 0, (3, 3)), (3, 2, 1, (4, 3)), (2, 2, 0, (4, 2)), (3, 1, 1, (3, 2))],
 )
-def test_gradients_can_be_derived_again(kernel: int, stride: int, padding: int, size: Any) -> None:
+def test_gradients_can_be_derived_again(
+    kernel: int, stride: int, padding: int, size: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(small_maps, "_PRODUCT_DTYPE", torch.float64)
     _, changed = pair(2, 3, kernel, stride=stride, padding=padding)
     given = images(16, 2, size)
     parameters = [changed.weight, changed.bias]
@@ -106,7 +157,7 @@ def test_gradients_can_be_derived_again(kernel: int, stride: int, padding: int, 
 
     assert torch.autograd.gradcheck(convolved, (given, *parameters))
     assert torch.autograd.gradgradcheck(convolved, (given, *parameters))
-    assert changed.products
+    assert sum(count > 0 for count in changed.counts) == 1
 
 
 @pytest.mark.parametrize(
@@ -122,50 +173,108 @@ def test_other_convolutions_stay_as_they_are(settings: dict[str, Any]) -> None:
     plain, changed = pair(4, 6, 3, **settings)
     given = images(16, 4, (3, 3) if "dilation" in settings else (1, 1))
     torch.testing.assert_close(changed(given), plain(given))
-    assert not changed.products
+    assert not any(changed.counts)
 
 
 def test_few_images_and_a_single_one() -> None:
     plain, changed = pair(4, 6, 3, padding=1)
-    for number, size, products in (
-        (15, (2, 2), 0),
-        (15, (1, 1), 1),
-        (1, (1, 1), 1),
-        (0, (1, 1), 1),
+    for number, size, products, by_columns in (
+        (15, (2, 2), 0, 1),
+        (15, (1, 1), 1, 0),
+        (1, (1, 1), 1, 0),
+        (0, (1, 1), 1, 0),
+        (0, (2, 2), 0, 1),
     ):
-        changed.products = 0
+        changed.products = changed.columns = 0
         given = images(number, 4, size)
         torch.testing.assert_close(changed(given), plain(given))
-        assert changed.products == products
+        assert changed.counts == (products, by_columns, 0)
     single = images(1, 4, (1, 1))[0]
     torch.testing.assert_close(changed(single), plain(single))
 
 
-@pytest.mark.parametrize("size", [(1, 1), (2, 2)])
-def test_bf16_is_as_near_to_fp32_as_torchs_own(size: tuple[int, int]) -> None:
-    plain, changed = pair(64, 32, 3, padding=1)
+@pytest.mark.parametrize(
+    ("stride", "size"), [(1, (1, 1)), (1, (2, 2)), (2, (4, 4)), (1, (4, 4)), (2, (8, 8))]
+)
+def test_bf16_is_as_near_to_fp32_as_torchs_own(stride: int, size: tuple[int, int]) -> None:
+    plain, changed = pair(64, 32, 3, stride=stride, padding=1)
     given = images(64, 64, size).detach().float()
     plain, changed = plain.float(), changed.float()
-    exact = F.conv2d(given.double(), plain.weight.double(), plain.bias.double(), padding=1)  # type: ignore[union-attr]
+    exact_given, exact_weight = given.double().requires_grad_(), plain.weight.detach().double()
+    exact_weight.requires_grad_()
+    exact = F.conv2d(exact_given, exact_weight, plain.bias.double(), stride, 1)  # type: ignore[union-attr]
     weights = torch.randn_like(exact)
-    exact_gradient = torch.autograd.grad(
-        (F.conv2d(given.double(), plain.weight.double(), None, padding=1) * weights).sum(),
-        plain.weight,
-    )[0]
+    exact_gradients = torch.autograd.grad((exact * weights).sum(), [exact_given, exact_weight])
     errors = []
     for layer in (plain, changed):
+        seen = given.clone(memory_format=torch.channels_last).requires_grad_()
         with torch.autocast("cpu", torch.bfloat16):
-            found = layer(given)
+            found = layer(seen)
         assert found.dtype == torch.bfloat16
         (found.float() * weights.float()).sum().backward()
-        gradient = layer.weight.grad
-        assert gradient is not None
-        assert gradient.dtype == torch.float32
-        errors.append(
-            torch.stack([(found - exact).abs().mean(), (gradient - exact_gradient).abs().mean()])
-        )
+        gradients = seen.grad, layer.weight.grad
+        pairs = [(found, exact), *zip(gradients, exact_gradients, strict=True)]
+        for ours, _ in pairs[1:]:
+            assert ours is not None
+            assert ours.dtype == torch.float32
+        errors.append(torch.stack([(ours - other).abs().mean() for ours, other in pairs]))  # type: ignore[operator]
     assert (errors[1] <= 1.1 * errors[0]).all(), errors
-    assert changed.products
+    assert any(changed.counts)
+
+
+@pytest.mark.parametrize("size", [(2, 2), (4, 4)])
+def test_images_or_weights_may_need_no_gradient(size: tuple[int, int]) -> None:
+    plain, changed = pair(4, 6, 3, padding=1)
+    for needed in ("images", "weight", "bias"):
+        found = []
+        values = images(16, 4, size).detach()
+        for layer in (plain, changed):
+            given = values.clone().requires_grad_(needed == "images")
+            layer.weight.requires_grad_(needed == "weight")
+            assert layer.bias is not None
+            layer.bias.requires_grad_(needed == "bias")
+            with torch.autocast("cpu", torch.bfloat16):
+                # In fp32, for autocast leaves float64 alone.
+                out = layer.float()(given.float())
+            out.float().square().sum().backward()
+            wanted = {"images": given, "weight": layer.weight, "bias": layer.bias}[needed]
+            assert wanted.grad is not None
+            found.append(wanted.grad)
+            layer.zero_grad()
+        torch.testing.assert_close(found[1], found[0], rtol=0.05, atol=0.5)
+
+
+def test_types_that_torch_refuses_are_refused() -> None:
+    _, changed = pair(4, 6, 3, padding=1)
+    with pytest.raises(RuntimeError, match="type"):
+        changed(images(16, 4, (2, 2)).float())
+
+
+@pytest.mark.parametrize("tiles", [True, False])
+def test_gradients_are_left_to_torch_where_that_is_faster(
+    tiles: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(small_maps, "_has_tiles", lambda: tiles)
+    _, changed = pair(4, 6, 3, padding=1)
+    changed.float()
+    given = images(16, 4, (4, 4)).float()
+    changed(given)
+    assert not any(changed.counts)  # fp32
+    with torch.autocast("cpu", torch.bfloat16):
+        changed(given)
+        assert changed.counts == (0, 0, int(tiles))
+        monkeypatch.setattr(small_maps, "_LITTLE_WORK_OF_GRADIENTS", 16 * 16 * 216 + 1)
+        changed(given)
+        assert changed.counts == (0, 0, int(tiles))
+
+
+def test_little_work_is_left_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(small_maps, "_LITTLE_WORK", 16 * 4 * 216)
+    _, changed = pair(4, 6, 3, stride=2, padding=1)
+    changed(images(15, 4, (4, 4)))
+    assert changed.counts == (0, 0, 0)
+    changed(images(16, 4, (4, 4)))
+    assert changed.counts == (0, 1, 0)
 
 
 def test_what_is_placed_on_a_cpu_gives_the_features_it_gave() -> None:
@@ -214,5 +323,5 @@ def test_a_gradient_lies_in_memory_as_its_parameter() -> None:
 def test_no_weight_is_summed_with_what_lies_over_the_padding() -> None:
     """Of a map of one pixel only the middle of the kernel counts."""
     _, changed = pair(2, 2, 3, padding=1)
-    matrix = small_maps._matrix(changed.weight, [(1, 1)], (1, 1), torch.float64)
+    matrix = windows(changed.weight, [(1, 1)], (1, 1), torch.float64)
     torch.testing.assert_close(matrix, changed.weight[:, :, 1, 1])

@@ -113,7 +113,7 @@ def steps(module: Plain, optimizer: ScheduledOptimizer, numbers: range) -> None:
     for number in numbers:
         inputs = torch.rand(6, 3, generator=torch.Generator().manual_seed(number))
         optimizer.set_step(number)
-        optimizer.optimizer.zero_grad()
+        optimizer.zero_grad()
         module(inputs).backward()
         optimizer.step()
 
@@ -138,22 +138,109 @@ def test_state_round_trip(name: Literal["adam", "adamw", "sgd"]) -> None:
         assert torch.equal(value, again.state_dict()[key])
 
 
-def test_moments_get_the_layout_of_their_parameters_back() -> None:
-    class Convolution(Trainable):
-        def __init__(self) -> None:
-            super().__init__()
-            self.conv = nn.Conv2d(4, 4, 3).to(memory_format=torch.channels_last)
+class Convolution(Trainable):
+    """One convolution whose channels are last."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(4, 6, 3).to(memory_format=torch.channels_last)
+
+
+def convolution_steps(module: Convolution, optimizer: ScheduledOptimizer, numbers: range) -> None:
+    for number in numbers:
+        inputs = torch.rand(2, 4, 8, 8, generator=torch.Generator().manual_seed(number))
+        optimizer.set_step(number)
+        optimizer.zero_grad()
+        module.conv(inputs).square().sum().backward()
+        optimizer.step()
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
+def test_moments_get_the_layout_of_their_parameters_back(
+    name: Literal["adam", "adamw", "sgd"],
+) -> None:
+    module = Convolution()
+    optimizer = ScheduledOptimizer(module, OptimizerConfig(name=name), SCHEDULE)
+    convolution_steps(module, optimizer, range(2))
+    resumed = ScheduledOptimizer(module, OptimizerConfig(name=name), SCHEDULE)
+    kept = optimizer.tensors()
+    resumed.load_tensors({key: value.contiguous() for key, value in kept.items()})
+    found = resumed.tensors()
+    assert found.keys() == kept.keys()
+    moments = [key for key in found if found[key].ndim == 4]
+    assert len(moments) == (1 if name == "sgd" else 2)
+    for key in found:
+        assert torch.equal(found[key], kept[key])
+        assert not found[key].requires_grad
+    for key in moments:
+        assert found[key].shape == module.conv.weight.shape
+        assert found[key].stride() == module.conv.weight.stride()
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_convolutions_whose_channels_are_last_are_moved_as_others(
+    name: Literal["adam", "adamw"],
+) -> None:
+    config = OptimizerConfig(name=name, weight_decay=0.01)
+    modules = []
+    for last in (True, False):
+        torch.manual_seed(0)
+        module = Convolution()
+        if not last:
+            module.to(memory_format=torch.contiguous_format)
+        optimizer = ScheduledOptimizer(module, config, SCHEDULE)
+        convolution_steps(module, optimizer, range(2))
+        # Kept and taken back half way, as a run that is resumed does.
+        again = ScheduledOptimizer(module, config, SCHEDULE)
+        again.load_tensors({key: value.clone() for key, value in optimizer.tensors().items()})
+        convolution_steps(module, again, range(2, 4))
+        modules.append(module)
+    for ours, plain in zip(*(module.parameters() for module in modules), strict=True):
+        torch.testing.assert_close(ours, plain, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_a_parameter_that_got_other_memory_is_moved_there(layout: torch.memory_format) -> None:
+    modules = []
+    for replaced in (True, False):
+        torch.manual_seed(0)
+        module = Convolution()
+        optimizer = ScheduledOptimizer(module, OptimizerConfig(), SCHEDULE)
+        convolution_steps(module, optimizer, range(2))
+        if replaced:
+            weight = module.conv.weight
+            weight.data = weight.data.clone(memory_format=layout)
+        convolution_steps(module, optimizer, range(2, 4))
+        modules.append(module)
+    for ours, plain in zip(*(module.parameters() for module in modules), strict=True):
+        torch.testing.assert_close(ours, plain)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_the_gradient_norm_is_that_of_all_values(dtype: torch.dtype) -> None:
+    module = Convolution().to(dtype)
+    optimizer = ScheduledOptimizer(module, OptimizerConfig(), SCHEDULE)
+    assert optimizer.gradient_norm() == 0  # no gradient yet
+    values = torch.randn(6, 4, 3, 3, generator=torch.Generator().manual_seed(0)).to(dtype)
+    expected = values.double().square().sum().sqrt()
+    for layout in (torch.channels_last, torch.contiguous_format):
+        module.conv.weight.grad = values.contiguous(memory_format=layout)
+        tolerance = 1e-2 if dtype == torch.bfloat16 else 1e-6
+        assert optimizer.gradient_norm().item() == pytest.approx(expected.item(), rel=tolerance)
+    module.conv.weight.grad = torch.full_like(values, math.inf)
+    assert not math.isfinite(optimizer.gradient_norm())
+
+
+def test_what_is_moved_is_not_copied_first() -> None:
     module = Convolution()
     optimizer = ScheduledOptimizer(module, OptimizerConfig(), SCHEDULE)
-    module.conv(torch.rand(2, 4, 8, 8)).sum().backward()
-    optimizer.step()
-    resumed = ScheduledOptimizer(module, OptimizerConfig(), SCHEDULE)
-    resumed.load_tensors({key: value.contiguous() for key, value in optimizer.tensors().items()})
-    moment = resumed.optimizer.state[module.conv.weight]["exp_avg"]
-    assert moment.stride() == module.conv.weight.stride()
-    assert torch.equal(moment, optimizer.optimizer.state[module.conv.weight]["exp_avg"])
-    assert not moment.requires_grad
+    moved = [p for group in optimizer.optimizer.param_groups for p in group["params"]]
+    assert all(parameter.is_contiguous() for parameter in moved)
+    convolution_steps(module, optimizer, range(1))
+    assert [p.data_ptr() for p in moved] == [p.data_ptr() for p in module.parameters()]
+    assert all(parameter.grad is None or parameter.ndim != 4 for parameter in moved)
+    optimizer.zero_grad()
+    assert all(parameter.grad is None for parameter in [*moved, *module.parameters()])
 
 
 @pytest.mark.parametrize("name", ["adam", "adamw"])
