@@ -13,8 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from pathlib import Path
 from unittest import mock
 
@@ -30,16 +29,6 @@ WAYS = {
 }
 
 
-@contextmanager
-def convolutions(way: str) -> Iterator[None]:
-    """Leave all maps to torch, if the way says so."""
-    if "torch's" in way:
-        with mock.patch.object(device, "use_small_maps", lambda module: None):
-            yield
-    else:
-        yield
-
-
 def train(way: str, seed: int, options: argparse.Namespace) -> tuple[float, float]:
     """Balanced accuracy of the kNN, and the last epoch's loss."""
     busi = {"name": "busi", "root": str(options.data / "busi")}
@@ -47,13 +36,15 @@ def train(way: str, seed: int, options: argparse.Namespace) -> tuple[float, floa
         "image_size": options.image_size,
         "seed": seed,
         "method": "simclr",
+        "backbone": "resnet18",
         "augmentation": {"name": "simclr", "backend": "kornia" if "kornia" in way else "fast"},
         "data": [busi],
         "monitoring": {"validation_epochs": 0, "rank_epochs": 0},
         "probes": [{"kind": "knn", "data": busi, "name": "busi"}],
         "training": {"epochs": options.epochs, **WAYS[way]},
     }
-    with tempfile.TemporaryDirectory() as folder, convolutions(way):
+    plain = mock.patch.object(device, "use_small_maps") if "torch's" in way else nullcontext()
+    with tempfile.TemporaryDirectory() as folder, plain:
         run = ssl_registry.pretrain(table, Path(folder) / "run")
         summary = json.loads((run / "summary.json").read_text())
         lines = (run / "log.jsonl").read_text().splitlines()

@@ -18,8 +18,10 @@ import statistics
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 from bound import NETWORKS, Bound, now
@@ -29,6 +31,7 @@ from ssl_registry.config.load import validate
 from ssl_registry.config.pretrain import PretrainConfig
 from ssl_registry.data.pool import load_pool
 from ssl_registry.interfaces.training import StepOutput
+from ssl_registry.training import device
 from ssl_registry.training.device import Execution, choose_execution
 from ssl_registry.training.job import Job
 from ssl_registry.training.loop import Loop, steps_per_epoch, total_steps
@@ -104,7 +107,8 @@ def measure(
     images = min(len(pool), options.steps * batch_size) if options.steps else len(pool)
     steps = total_steps(images, config.training)
     inner = build_job(config, build_trunk(config), pool, steps, execution)
-    execution.place(inner.module)
+    with mock.patch.object(device, "use_small_maps") if options.plain else nullcontext():
+        execution.place(inner.module)
     job = TimedJob(inner, images, config, execution)
     with tempfile.TemporaryDirectory() as folder:
         loop = Loop(job, config.training, config.seed, RunFolder(Path(folder)), execution)
@@ -148,6 +152,9 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", default=["resnet18"], choices=NETWORKS)
     parser.add_argument("--sizes", nargs="+", type=int, default=[64])
     parser.add_argument("--batch-sizes", nargs="+", type=int, default=[256])
+    parser.add_argument(
+        "--plain", action="store_true", help="all convolutions by torch, in epoch and bound"
+    )
     parser.add_argument("--pairs", type=int, default=10)
     parser.add_argument("--steps", type=int, help="longest epoch, in steps; all images if left out")
     parser.add_argument("--precision", default="auto", choices=("auto", "fp32", "bf16"))

@@ -51,6 +51,8 @@ def columns(images: Tensor, movement: Movement) -> Tensor:
 
     Returns:
         `[N * outputs, kernel height * kernel width * C]`, of the images' type; they can be derived.
+        They are not to be written to: where they lie in the images' memory as they are, they are
+        a view of it.
     """
     return cast("Tensor", _Columns.apply(images, movement))
 
@@ -65,7 +67,7 @@ class _Columns(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Context, images: Tensor, movement: Movement) -> Tensor:
-        """Copy what the kernel sees: `[N * outputs, h * w * C]`."""
+        """Put side by side what the kernel sees: `[N * outputs, h * w * C]`."""
         number, channels, height, width = images.shape
         ctx.given = images.shape, movement  # type: ignore[attr-defined]
         (tall, wide), (top, left) = movement.padded((height, width)), movement.padding

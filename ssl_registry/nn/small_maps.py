@@ -1,8 +1,7 @@
-"""Convolutions of maps so small that each output pixel sees all of the map."""
+"""Convolutions of small maps, by matrix products."""
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 from collections.abc import Sequence
@@ -26,7 +25,9 @@ _LITTLE_WORK = 2_000_000
 _LITTLE_WORK_OF_GRADIENTS = 50_000_000
 """The same, where only the gradient of the weights is done otherwise."""
 _PRODUCT_DTYPE = torch.bfloat16
-"""In which torch's gradients of weights are slower than products, by tiles."""
+_TILES = bool(getattr(torch.cpu, "_is_amx_tile_supported", bool)())
+"""Whether the processor multiplies matrices by AMX tiles. With them torch's gradients of weights in
+bf16 are slower than products."""
 
 
 class SmallMapConv2d(nn.Conv2d):
@@ -57,18 +58,19 @@ class SmallMapConv2d(nn.Conv2d):
             if places is not None:
                 return self._whole_map(input, *places)
             pixels = self._output_pixels(input)
-            work = len(input) * pixels * self.weight.numel()
-            if (pixelwise or pixels <= _VERY_FEW_PIXELS) and work >= _LITTLE_WORK:
-                return self._few_outputs(input)
-            by_tiles = _dtype(input) == _PRODUCT_DTYPE and _has_tiles()
-            if by_tiles and pixels <= _FEW_PIXELS and work >= _LITTLE_WORK_OF_GRADIENTS:
-                return self._gradient_by_product(input)
+            if pixels <= _FEW_PIXELS:
+                work = input.shape[0] * pixels * self.weight.numel()
+                if (pixelwise or pixels <= _VERY_FEW_PIXELS) and work >= _LITTLE_WORK:
+                    return self._few_outputs(input)
+                by_tiles = _TILES and _dtype(input) == _PRODUCT_DTYPE
+                if by_tiles and work >= _LITTLE_WORK_OF_GRADIENTS:
+                    return self._gradient_by_product(input)
         return super().forward(input)
 
     def _each_pixel(self, images: Tensor) -> Tensor:
         """The linear layer of each pixel."""
         pixels = images.permute(0, 2, 3, 1)
-        product = F.linear(pixels.flatten(0, 2), self.weight.flatten(1), self.bias)
+        product = F.linear(pixels.flatten(0, 2), rows_of(self.weight), self.bias)
         return product.view(*pixels.shape[:3], self.out_channels).permute(0, 3, 1, 2)
 
     def _whole_map(self, images: Tensor, down: Sequence[int], across: Sequence[int]) -> Tensor:
@@ -88,7 +90,7 @@ class SmallMapConv2d(nn.Conv2d):
         movement, dtype = self._movement(), _dtype(images)
         seen, rows = columns(images.to(dtype), movement), rows_of(self.weight.to(dtype))
         bias = None if self.bias is None else self.bias.to(dtype)
-        shape = len(images), *movement.outputs(_size(images)), self.out_channels
+        shape = images.shape[0], *movement.outputs(_size(images)), self.out_channels
         return F.linear(seen, rows, bias).view(shape).permute(0, 3, 1, 2)
 
     def _gradient_by_product(self, images: Tensor) -> Tensor:
@@ -105,14 +107,14 @@ class SmallMapConv2d(nn.Conv2d):
     def _output_pixels(self, images: Tensor) -> float:
         """How many pixels come out; infinite for kernels with holes, and for what torch refuses."""
         outputs = self._movement().outputs(_size(images))
-        return math.prod(outputs) if min(outputs) > 0 and self.dilation == (1, 1) else math.inf
+        plain = self.dilation == (1, 1) or self.kernel_size == (1, 1)
+        return math.prod(outputs) if plain and min(outputs) > 0 else math.inf
 
     def _is_plain(self, images: Tensor) -> bool:
         """Whether it is a batch on a CPU and nothing but zeros is padded, by numbers."""
         simple = self.groups == 1 and self.padding_mode == "zeros"
         batch = images.ndim == 4 and images.device.type == "cpu"
-        # Others torch refuses.
-        alike = images.dtype == self.weight.dtype or torch.is_autocast_enabled("cpu")
+        alike = _dtype(images) == _dtype(self.weight)  # others torch refuses
         return simple and batch and alike and not isinstance(self.padding, str)
 
     def _is_pixelwise(self, images: Tensor) -> bool:
@@ -144,11 +146,11 @@ class SmallMapConv2d(nn.Conv2d):
         down, across = found
         # The matrix has the kernel's values up to once for each output pixel.
         several = len(down) * len(across) > 1
-        return None if several and len(images) < _FEW_IMAGES else (down, across)
+        return None if several and images.shape[0] < _FEW_IMAGES else (down, across)
 
 
 def use_small_maps(module: nn.Module) -> None:
-    """Let all convolutions inside `module` do maps that they see as a whole by matrix products.
+    """Let all convolutions inside `module` do small maps by matrix products; see `SmallMapConv2d`.
 
     Those of a class of their own stay.
     """
@@ -162,13 +164,8 @@ def _size(images: Tensor) -> Place:
     return height, width
 
 
-@functools.cache
-def _has_tiles() -> bool:
-    """Whether the processor multiplies matrices of bf16 by AMX tiles."""
-    return bool(getattr(torch.cpu, "_is_amx_tile_supported", bool)())
-
-
 def _dtype(values: Tensor) -> torch.dtype:
-    """What a convolution computes in: that of autocast, if there is one."""
-    kind = values.device.type
-    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else values.dtype
+    """What a convolution computes in: that of autocast, if there is one, which leaves float64."""
+    kind, own = values.device.type, values.dtype
+    cast_to = torch.is_autocast_enabled(kind) and own.is_floating_point and own != torch.float64
+    return torch.get_autocast_dtype(kind) if cast_to else own

@@ -13,14 +13,17 @@ from ssl_registry.interfaces.training import Trainable
 from ssl_registry.training.lars import LARS
 from ssl_registry.training.schedule import Schedule
 
+_ROW = 4096
+
 
 class ScheduledOptimizer:
     """A torch optimizer whose rates are set from the step, never accumulated.
 
     Attributes:
-        optimizer: Its parameters lie in the memory of the module's. Those of convolutions whose
-            channels are last are `[O, h, w, C]` for Adam on the CPU, which copies gradients that
-            are not contiguous.
+        optimizer: What moves the parameters; to be stepped by `step` alone. For Adam on the CPU,
+            which copies gradients that are not contiguous, weights of convolutions whose
+            channels are last are stood for by others `[O, h, w, C]` in the same memory, which have
+            gradients only during a step.
     """
 
     def __init__(self, module: Trainable, config: OptimizerConfig, schedule: Schedule) -> None:
@@ -40,12 +43,12 @@ class ScheduledOptimizer:
                     }
                 )
                 self._scales.append((group.rate_scale, group.scheduled))
+        self.optimizer = _optimizer(groups, config)  # which refuses a parameter in two groups
         self._parameters = [p for settings in groups for p in settings["params"]]
         if config.name in ("adam", "adamw"):
-            for settings in groups:
+            for settings in self.optimizer.param_groups:
                 settings["params"] = [_in_order(parameter) for parameter in settings["params"]]
-        self._moved = [p for settings in groups for p in settings["params"]]
-        self.optimizer = _optimizer(groups, config)
+        self._moved = [p for settings in self.optimizer.param_groups for p in settings["params"]]
 
     def set_step(self, step: int) -> float:
         """Set the rates of `step`; gives the scheduled rate."""
@@ -55,14 +58,13 @@ class ScheduledOptimizer:
             group["lr"] = scale * (scheduled if follows else self._schedule.peak)
         return scheduled
 
+    @torch.no_grad()
     def gradient_norm(self) -> torch.Tensor:
         """Euclidean norm of all gradients together; not finite if one of them is not."""
         gradients = [p.grad for p in self._parameters if p.grad is not None]
-        if any(g.device.type != "cpu" or g.dtype.itemsize < 4 for g in gradients):
-            return torch.nn.utils.get_total_norm(gradients)
-        # torch's norm of a whole tensor takes twice as long on the CPU, and is less exact.
-        squares = [torch.dot(values, values) for values in map(_in_memory, gradients)]
-        return torch.stack(squares).sum().sqrt() if squares else torch.tensor(0.0)
+        if any(gradient.device.type == "cpu" for gradient in gradients):
+            gradients = [part for gradient in gradients for part in _pieces(gradient)]
+        return torch.nn.utils.get_total_norm(gradients)
 
     def zero_grad(self) -> None:
         """Forget the gradients, and free their memory."""
@@ -76,22 +78,22 @@ class ScheduledOptimizer:
         hook or a method, gets it here: torch's fused optimizers walk through the memory of both
         side by side, and would move wrong elements without a word.
         """
-        for parameter, moved in zip(self._parameters, self._moved, strict=True):
-            turned = moved is not parameter
-            if turned:
-                last = parameter.data.contiguous(memory_format=torch.channels_last)
-                if last.data_ptr() != moved.data_ptr():  # a method gave it other memory
-                    parameter.data, moved.data = last, last.permute(0, 2, 3, 1)
+        pairs = list(zip(self._parameters, self._moved, strict=True))
+        for parameter, moved in pairs:
             gradient = parameter.grad
-            if gradient is not None and gradient.stride() != parameter.stride():
-                gradient = torch.empty_like(parameter, requires_grad=False).copy_(gradient)
-                parameter.grad = gradient
-            if turned:
-                moved.grad = None if gradient is None else gradient.permute(0, 2, 3, 1)
+            if moved is not parameter:
+                # Copies only of what was set to lie otherwise.
+                moved.data = parameter.data.permute(0, 2, 3, 1).contiguous()
+                if gradient is not None:
+                    moved.grad = gradient.permute(0, 2, 3, 1).contiguous()
+            elif gradient is not None and gradient.stride() != parameter.stride():
+                parameter.grad = torch.empty_like(parameter, requires_grad=False).copy_(gradient)
         self.optimizer.step()
-        for parameter, moved in zip(self._parameters, self._moved, strict=True):
+        for parameter, moved in pairs:
             if moved is not parameter:
                 moved.grad = None
+                if moved.data_ptr() != parameter.data_ptr():
+                    parameter.data.copy_(moved.data.permute(0, 3, 1, 2))
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """The state as named tensors: `<parameter number>.<name>`."""
@@ -116,9 +118,9 @@ class ScheduledOptimizer:
             number, name = int(key.partition(".")[0]), key.partition(".")[2]
             parameter = self._parameters[number]
             if name != "step" and value.shape == parameter.shape:
-                value = torch.empty_like(parameter, requires_grad=False).copy_(value)
-            turned = self._is_turned(number, name)
-            state.setdefault(number, {})[name] = value.permute(0, 2, 3, 1) if turned else value
+                turned = value.permute(0, 2, 3, 1) if self._is_turned(number, name) else value
+                value = torch.empty_like(self._moved[number], requires_grad=False).copy_(turned)
+            state.setdefault(number, {})[name] = value
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})
 
@@ -135,10 +137,17 @@ def _in_order(parameter: nn.Parameter) -> nn.Parameter:
     return nn.Parameter(parameter.detach().permute(0, 2, 3, 1))
 
 
-def _in_memory(values: torch.Tensor) -> torch.Tensor:
-    """All values in a row, as they lie in memory where that is dense."""
+def _pieces(values: torch.Tensor) -> list[torch.Tensor]:
+    """Norms that have the norm of all values, in the order in which they lie in memory.
+
+    On the CPU torch's norm of a whole tensor takes twice as long as that of its rows, and is less
+    exact.
+    """
     last = values.ndim == 4 and values.is_contiguous(memory_format=torch.channels_last)
-    return (values.permute(0, 2, 3, 1) if last else values).reshape(-1)
+    row = (values.permute(0, 2, 3, 1) if last else values).reshape(-1)
+    whole = len(row) // _ROW * _ROW
+    parts = [torch.linalg.vector_norm(row[:whole].view(-1, _ROW), dim=1), row[whole:]]
+    return [part for part in parts if len(part)]
 
 
 def _optimizer(groups: list[dict[str, Any]], config: OptimizerConfig) -> Optimizer:

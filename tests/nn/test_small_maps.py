@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from ssl_registry import create
 from ssl_registry.nn import small_maps
@@ -41,6 +42,7 @@ FEW_OUTPUTS = [
     (3, 2, 2, (2, 2)),
     (3, 3, 2, (2, 2)),
     (1, 2, 0, (7, 8)),
+    (1, 2, 0, (2, 2)),
     (1, (1, 3), 0, (5, 9)),
 ]
 GRADIENT_BY_PRODUCT = [
@@ -91,7 +93,7 @@ def little_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that small examples go the ways of large ones, on any processor."""
     monkeypatch.setattr(small_maps, "_LITTLE_WORK", 0)
     monkeypatch.setattr(small_maps, "_LITTLE_WORK_OF_GRADIENTS", 0)
-    monkeypatch.setattr(small_maps, "_has_tiles", lambda: True)
+    monkeypatch.setattr(small_maps, "_TILES", True)
 
 
 def pair(*shape: Any, **settings: Any) -> tuple[nn.Conv2d, Counted]:
@@ -223,25 +225,65 @@ def test_bf16_is_as_near_to_fp32_as_torchs_own(stride: int, size: tuple[int, int
 
 
 @pytest.mark.parametrize("size", [(2, 2), (4, 4)])
-def test_images_or_weights_may_need_no_gradient(size: tuple[int, int]) -> None:
-    plain, changed = pair(4, 6, 3, padding=1)
-    for needed in ("images", "weight", "bias"):
-        found = []
-        values = images(16, 4, size).detach()
-        for layer in (plain, changed):
-            given = values.clone().requires_grad_(needed == "images")
-            layer.weight.requires_grad_(needed == "weight")
-            assert layer.bias is not None
-            layer.bias.requires_grad_(needed == "bias")
-            with torch.autocast("cpu", torch.bfloat16):
-                # In fp32, for autocast leaves float64 alone.
-                out = layer.float()(given.float())
-            out.float().square().sum().backward()
-            wanted = {"images": given, "weight": layer.weight, "bias": layer.bias}[needed]
-            assert wanted.grad is not None
-            found.append(wanted.grad)
-            layer.zero_grad()
-        torch.testing.assert_close(found[1], found[0], rtol=0.05, atol=0.5)
+@pytest.mark.parametrize("needed", ["images", "weight", "bias"])
+def test_some_may_need_no_gradient(
+    needed: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(small_maps, "_PRODUCT_DTYPE", torch.float64)
+    layers = pair(4, 6, 3, padding=1)
+    values = images(16, 4, size).detach()
+    found = []
+    for layer in layers:
+        given = values.clone(memory_format=torch.channels_last)
+        tensors = {"images": given, "weight": layer.weight, "bias": layer.bias}
+        for name, tensor in tensors.items():
+            assert tensor is not None
+            tensor.requires_grad_(name == needed)
+        layer(given).square().sum().backward()
+        gradients = {name: tensor.grad for name, tensor in tensors.items() if tensor is not None}
+        assert [name for name, value in gradients.items() if value is not None] == [needed]
+        found.append(gradients[needed])
+    torch.testing.assert_close(found[1], found[0])
+    assert any(layers[1].counts)
+
+
+WAYS = [(1, (2, 2), "products"), (2, (4, 4), "columns"), (1, (4, 4), "gradients")]
+
+
+@pytest.mark.parametrize(("stride", "size", "way"), WAYS)
+def test_what_follows_may_be_done_in_place_and_again(
+    stride: int, size: tuple[int, int], way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In-place activations, activations that are computed again, and two backward passes."""
+    monkeypatch.setattr(small_maps, "_PRODUCT_DTYPE", torch.float64)
+    layers = pair(4, 6, 3, stride=stride, padding=1)
+    many = images(40, 4, size).detach()
+    found = []
+    for layer in layers:
+        given = many[7:27].requires_grad_()  # not at the beginning of its memory
+        for again in (False, True):
+            network = nn.Sequential(layer, nn.ReLU(inplace=True))
+            out = checkpoint(network, given, use_reentrant=False) if again else network(given)
+            # The gradient is one number that stands for all.
+            out.sum().backward(retain_graph=True)
+            out.sum().backward()
+        assert given.grad is not None
+        assert layer.weight.grad is not None
+        found.append((given.grad.clone(), layer.weight.grad))
+        given.grad = None
+    for ours, theirs in zip(found[1], found[0], strict=True):
+        torch.testing.assert_close(ours, theirs)
+    assert getattr(layers[1], way)
+
+
+@pytest.mark.parametrize(("stride", "size"), [(1, (2, 2)), (2, (4, 4)), (1, (4, 4))])
+def test_autocast_leaves_float64_alone(stride: int, size: tuple[int, int]) -> None:
+    plain, changed = pair(4, 6, 3, stride=stride, padding=1)
+    given = images(16, 4, size)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(changed(given), plain(given))
+        with pytest.raises(RuntimeError, match="type"):
+            changed.float()(given)
 
 
 def test_types_that_torch_refuses_are_refused() -> None:
@@ -254,7 +296,7 @@ def test_types_that_torch_refuses_are_refused() -> None:
 def test_gradients_are_left_to_torch_where_that_is_faster(
     tiles: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(small_maps, "_has_tiles", lambda: tiles)
+    monkeypatch.setattr(small_maps, "_TILES", tiles)
     _, changed = pair(4, 6, 3, padding=1)
     changed.float()
     given = images(16, 4, (4, 4)).float()
@@ -311,11 +353,17 @@ def test_classes_of_their_own_stay() -> None:
     assert "Conv2d(1, 1, kernel_size=(1, 1)" in repr(network[2])
 
 
-def test_a_gradient_lies_in_memory_as_its_parameter() -> None:
-    """Else fused optimizers copy it."""
-    _, changed = pair(4, 6, 3, padding=1)
-    changed(images(16, 4, (2, 2))).sum().backward()
-    assert changed.products
+@pytest.mark.parametrize(
+    ("kernel", "stride", "size"), [(3, s, size) for s, size, _ in WAYS] + [(1, 1, (2, 2))]
+)
+def test_a_gradient_lies_in_memory_as_its_parameter(
+    kernel: int, stride: int, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else optimizers copy it."""
+    monkeypatch.setattr(small_maps, "_PRODUCT_DTYPE", torch.float64)
+    _, changed = pair(4, 6, kernel, stride=stride, padding=kernel // 2)
+    changed(images(16, 4, size)).sum().backward()
+    assert any(changed.counts)
     assert changed.weight.grad is not None
     assert changed.weight.grad.stride() == changed.weight.stride()
 

@@ -143,7 +143,7 @@ class Convolution(Trainable):
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(4, 6, 3).to(memory_format=torch.channels_last)
+        self.conv = nn.Conv2d(4, 6, (3, 2)).to(memory_format=torch.channels_last)
 
 
 def convolution_steps(module: Convolution, optimizer: ScheduledOptimizer, numbers: range) -> None:
@@ -181,6 +181,7 @@ def test_moments_get_the_layout_of_their_parameters_back(
 def test_convolutions_whose_channels_are_last_are_moved_as_others(
     name: Literal["adam", "adamw"],
 ) -> None:
+    """And have the same state, which each can take from the other."""
     config = OptimizerConfig(name=name, weight_decay=0.01)
     modules = []
     for last in (True, False):
@@ -188,40 +189,93 @@ def test_convolutions_whose_channels_are_last_are_moved_as_others(
         module = Convolution()
         if not last:
             module.to(memory_format=torch.contiguous_format)
-        optimizer = ScheduledOptimizer(module, config, SCHEDULE)
+        modules.append((module, ScheduledOptimizer(module, config, SCHEDULE)))
+    for module, optimizer in modules:
         convolution_steps(module, optimizer, range(2))
-        # Kept and taken back half way, as a run that is resumed does.
+    states = [optimizer.tensors() for _, optimizer in modules]
+    assert states[0].keys() == states[1].keys()
+    for key, value in states[0].items():
+        torch.testing.assert_close(value, states[1][key], rtol=1e-4, atol=1e-8)
+    for (module, _), state in zip(modules, reversed(states), strict=True):
         again = ScheduledOptimizer(module, config, SCHEDULE)
-        again.load_tensors({key: value.clone() for key, value in optimizer.tensors().items()})
+        again.load_tensors({key: value.clone() for key, value in state.items()})
         convolution_steps(module, again, range(2, 4))
-        modules.append(module)
-    for ours, plain in zip(*(module.parameters() for module in modules), strict=True):
-        torch.testing.assert_close(ours, plain, rtol=1e-5, atol=1e-7)
+    for ours, plain in zip(*(module.parameters() for module, _ in modules), strict=True):
+        torch.testing.assert_close(ours, plain, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
-def test_a_parameter_that_got_other_memory_is_moved_there(layout: torch.memory_format) -> None:
+@pytest.mark.parametrize("loaded", [True, False])
+def test_a_parameter_that_got_other_memory_is_moved_there(
+    layout: torch.memory_format, loaded: bool
+) -> None:
     modules = []
     for replaced in (True, False):
         torch.manual_seed(0)
         module = Convolution()
         optimizer = ScheduledOptimizer(module, OptimizerConfig(), SCHEDULE)
         convolution_steps(module, optimizer, range(2))
+        weight = module.conv.weight
         if replaced:
-            weight = module.conv.weight
             weight.data = weight.data.clone(memory_format=layout)
+        place = weight.data_ptr()
+        if loaded:
+            optimizer.load_tensors({key: v.clone() for key, v in optimizer.tensors().items()})
         convolution_steps(module, optimizer, range(2, 4))
+        assert weight.data_ptr() == place
         modules.append(module)
     for ours, plain in zip(*(module.parameters() for module in modules), strict=True):
         torch.testing.assert_close(ours, plain)
 
 
+@pytest.mark.parametrize("name", ["adam", "sgd"])
+def test_a_parameter_in_two_groups_is_refused(name: Literal["adam", "sgd"]) -> None:
+    class Twice(Convolution):
+        def parameter_groups(self) -> list[ParameterGroup]:
+            weight = self.conv.weight
+            return [ParameterGroup((weight,)), ParameterGroup((weight,), weight_decay=False)]
+
+    with pytest.raises(ValueError, match="more than one parameter group"):
+        ScheduledOptimizer(Twice(), OptimizerConfig(name=name), SCHEDULE)
+
+
+def test_convolutions_of_one_channel_and_of_one_pixel() -> None:
+    """Whose layout is ambiguous."""
+
+    class Narrow(Trainable):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.Sequential(
+                nn.Conv2d(1, 3, 3), nn.Conv2d(3, 1, 3), nn.Conv2d(1, 2, 1), nn.Conv2d(2, 3, 1)
+            ).to(memory_format=torch.channels_last)
+
+    modules = []
+    for fused in (True, False):
+        torch.manual_seed(0)
+        module = Narrow().double()
+        optimizer = ScheduledOptimizer(module, OptimizerConfig(), SCHEDULE)
+        for group in optimizer.optimizer.param_groups:
+            group.update(fused=fused, foreach=False)
+        for number in range(3):
+            inputs = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(number))
+            optimizer.set_step(number)
+            optimizer.zero_grad()
+            module.layers(inputs.double()).square().sum().backward()
+            optimizer.step()
+        modules.append(module)
+    for ours, plain in zip(*(module.parameters() for module in modules), strict=True):
+        torch.testing.assert_close(ours, plain, rtol=1e-10, atol=1e-12)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
-def test_the_gradient_norm_is_that_of_all_values(dtype: torch.dtype) -> None:
-    module = Convolution().to(dtype)
+@pytest.mark.parametrize("channels", [4, 1500])  # 144 values, and 13 rows of 4096 and a rest
+def test_the_gradient_norm_is_that_of_all_values(dtype: torch.dtype, channels: int) -> None:
+    module = Convolution()
+    module.conv = nn.Conv2d(channels, 6, (3, 2), dtype=dtype).to(memory_format=torch.channels_last)
     optimizer = ScheduledOptimizer(module, OptimizerConfig(), SCHEDULE)
     assert optimizer.gradient_norm() == 0  # no gradient yet
-    values = torch.randn(6, 4, 3, 3, generator=torch.Generator().manual_seed(0)).to(dtype)
+    generator = torch.Generator().manual_seed(0)
+    values = torch.randn(6, channels, 3, 2, generator=generator).to(dtype)
     expected = values.double().square().sum().sqrt()
     for layout in (torch.channels_last, torch.contiguous_format):
         module.conv.weight.grad = values.contiguous(memory_format=layout)
