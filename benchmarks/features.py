@@ -41,7 +41,7 @@ def train(way: str, seed: int, options: argparse.Namespace) -> tuple[float, floa
         "data": [busi],
         "monitoring": {"validation_epochs": 0, "rank_epochs": 0},
         "probes": [{"kind": "knn", "data": busi, "name": "busi"}],
-        "training": {"epochs": options.epochs, **WAYS[way]},
+        "training": {"epochs": options.epochs, "batch_size": 128, **WAYS[way]},
     }
     plain = mock.patch.object(device, "use_small_maps") if "torch's" in way else nullcontext()
     with tempfile.TemporaryDirectory() as folder, plain:
@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder that holds busi/")
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=WAYS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--image-size", type=int, default=32)
     options = parser.parse_args()
     print("| way | seed | kNN, balanced accuracy | last loss |")

@@ -33,9 +33,7 @@ CONTENDERS = {
     "torchvision, no workers": ["torchvision", "--precision", "fp32"],
     "torchvision, 2 persistent workers": ["torchvision", "--precision", "fp32", "--workers", "2"],
 }
-ENVIRONMENTS = {
-    "ours, fp32, little memory": {"MALLOC_MMAP_THRESHOLD_": "4194304", "THP_MEM_ALLOC_ENABLE": "1"}
-}
+ENVIRONMENTS = {"ours, fp32, little memory": {"MALLOC_MMAP_THRESHOLD_": "4194304"}}
 """What some contenders' processes are told beside; with it the library leaves glibc alone."""
 
 

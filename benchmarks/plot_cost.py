@@ -52,8 +52,9 @@ def against_images(axes: Axes, rows: list[dict[str, float]]) -> None:
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     beside = axes.twinx()
-    beside.plot(images, [row["beyond_array_mib"] for row in rows], "s--", color=MEMORY)
-    beside.set_ylim(bottom=0)
+    memory = [row["beyond_array_mib"] for row in rows]
+    beside.plot(images, memory, "s--", color=MEMORY)
+    beside.set_ylim(0, 1.2 * max(memory))
     beside.set_ylabel("peak memory beyond the array, MiB", color=MEMORY)
 
 

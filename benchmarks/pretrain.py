@@ -107,10 +107,10 @@ def measure(
     images = min(len(pool), options.steps * batch_size) if options.steps else len(pool)
     steps = total_steps(images, config.training)
     inner = build_job(config, build_trunk(config), pool, steps, execution)
-    with mock.patch.object(device, "use_small_maps") if options.plain else nullcontext():
+    plain = mock.patch.object(device, "use_small_maps") if options.plain else nullcontext()
+    with tempfile.TemporaryDirectory() as folder, plain:
         execution.place(inner.module)
-    job = TimedJob(inner, images, config, execution)
-    with tempfile.TemporaryDirectory() as folder:
+        job = TimedJob(inner, images, config, execution)
         loop = Loop(job, config.training, config.seed, RunFolder(Path(folder)), execution)
         job.start()
         loop.train({"config": {}}, resume=False)
