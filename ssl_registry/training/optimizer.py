@@ -13,8 +13,6 @@ from ssl_registry.interfaces.training import Trainable
 from ssl_registry.training.lars import LARS
 from ssl_registry.training.schedule import Schedule
 
-_ROW = 4096
-
 
 class ScheduledOptimizer:
     """A torch optimizer whose rates are set from the step, never accumulated.
@@ -58,12 +56,9 @@ class ScheduledOptimizer:
             group["lr"] = scale * (scheduled if follows else self._schedule.peak)
         return scheduled
 
-    @torch.no_grad()
     def gradient_norm(self) -> torch.Tensor:
         """Euclidean norm of all gradients together; not finite if one of them is not."""
         gradients = [p.grad for p in self._parameters if p.grad is not None]
-        if any(gradient.device.type == "cpu" for gradient in gradients):
-            gradients = [part for gradient in gradients for part in _pieces(gradient)]
         return torch.nn.utils.get_total_norm(gradients)
 
     def zero_grad(self) -> None:
@@ -135,19 +130,6 @@ def _in_order(parameter: nn.Parameter) -> nn.Parameter:
     if parameter.device.type != "cpu" or not last or parameter.is_contiguous():
         return parameter
     return nn.Parameter(parameter.detach().permute(0, 2, 3, 1))
-
-
-def _pieces(values: torch.Tensor) -> list[torch.Tensor]:
-    """Norms that have the norm of all values, in the order in which they lie in memory.
-
-    On the CPU torch's norm of a whole tensor takes twice as long as that of its rows, and is less
-    exact.
-    """
-    last = values.ndim == 4 and values.is_contiguous(memory_format=torch.channels_last)
-    row = (values.permute(0, 2, 3, 1) if last else values).reshape(-1)
-    whole = len(row) // _ROW * _ROW
-    parts = [torch.linalg.vector_norm(row[:whole].view(-1, _ROW), dim=1), row[whole:]]
-    return [part for part in parts if len(part)]
 
 
 def _optimizer(groups: list[dict[str, Any]], config: OptimizerConfig) -> Optimizer:

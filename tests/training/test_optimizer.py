@@ -268,14 +268,12 @@ def test_convolutions_of_one_channel_and_of_one_pixel() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
-@pytest.mark.parametrize("channels", [4, 1500])  # 144 values, and 13 rows of 4096 and a rest
-def test_the_gradient_norm_is_that_of_all_values(dtype: torch.dtype, channels: int) -> None:
-    module = Convolution()
-    module.conv = nn.Conv2d(channels, 6, (3, 2), dtype=dtype).to(memory_format=torch.channels_last)
+def test_the_gradient_norm_is_that_of_all_values(dtype: torch.dtype) -> None:
+    module = Convolution().to(dtype)
     optimizer = ScheduledOptimizer(module, OptimizerConfig(), SCHEDULE)
     assert optimizer.gradient_norm() == 0  # no gradient yet
     generator = torch.Generator().manual_seed(0)
-    values = torch.randn(6, channels, 3, 2, generator=generator).to(dtype)
+    values = torch.randn(6, 4, 3, 2, generator=generator).to(dtype)
     expected = values.double().square().sum().sqrt()
     for layout in (torch.channels_last, torch.contiguous_format):
         module.conv.weight.grad = values.contiguous(memory_format=layout)
