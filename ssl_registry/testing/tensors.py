@@ -83,3 +83,16 @@ def train_step(
                     parameter.sub_(parameter.grad, alpha=0.05)
     module.after_step(step, committed)
     return float(output.loss.detach())
+
+
+def require_no_trace(module: Trainable, forward: Callable[[], StepOutput]) -> None:
+    """Fail if `after_step` changes the state after a step that was not committed.
+
+    Running statistics may move in the forward pass; the training loop puts them back.
+    """
+    module.before_step(1)
+    forward()
+    before = state_of(module)
+    module.after_step(1, False)
+    moved = changed(before, state_of(module))
+    require(not moved, f"after_step(step, committed=False) changes {listed(moved)}")
