@@ -14,7 +14,9 @@ import argparse
 import json
 import statistics
 import time
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from unittest import mock
 
 import torch
 from torch import nn
@@ -95,6 +97,11 @@ class Bound:
         for _ in range(steps):
             self.step()
         return now(self._execution.device) - began
+
+
+def torch_convolutions(asked: bool) -> AbstractContextManager[object]:
+    """Leave small maps to torch where networks are placed meanwhile, if asked to."""
+    return mock.patch("ssl_registry.training.device.use_small_maps") if asked else nullcontext()
 
 
 def now(device: torch.device) -> float:

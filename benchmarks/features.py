@@ -13,12 +13,11 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from contextlib import nullcontext
 from pathlib import Path
-from unittest import mock
+
+from bound import torch_convolutions
 
 import ssl_registry
-from ssl_registry.training import device
 
 WAYS = {
     "default": {"precision": "auto"},
@@ -43,8 +42,7 @@ def train(way: str, seed: int, options: argparse.Namespace) -> tuple[float, floa
         "probes": [{"kind": "knn", "data": busi, "name": "busi"}],
         "training": {"epochs": options.epochs, "batch_size": 128, **WAYS[way]},
     }
-    plain = mock.patch.object(device, "use_small_maps") if "torch's" in way else nullcontext()
-    with tempfile.TemporaryDirectory() as folder, plain:
+    with tempfile.TemporaryDirectory() as folder, torch_convolutions("torch's" in way):
         run = ssl_registry.pretrain(table, Path(folder) / "run")
         summary = json.loads((run / "summary.json").read_text())
         lines = (run / "log.jsonl").read_text().splitlines()

@@ -18,20 +18,17 @@ import statistics
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
-from bound import NETWORKS, Bound, now
+from bound import NETWORKS, Bound, now, torch_convolutions
 from numpy.typing import NDArray
 
 from ssl_registry.config.load import validate
 from ssl_registry.config.pretrain import PretrainConfig
 from ssl_registry.data.pool import load_pool
 from ssl_registry.interfaces.training import StepOutput
-from ssl_registry.training import device
 from ssl_registry.training.device import Execution, choose_execution
 from ssl_registry.training.job import Job
 from ssl_registry.training.loop import Loop, steps_per_epoch, total_steps
@@ -107,8 +104,7 @@ def measure(
     images = min(len(pool), options.steps * batch_size) if options.steps else len(pool)
     steps = total_steps(images, config.training)
     inner = build_job(config, build_trunk(config), pool, steps, execution)
-    plain = mock.patch.object(device, "use_small_maps") if options.plain else nullcontext()
-    with tempfile.TemporaryDirectory() as folder, plain:
+    with tempfile.TemporaryDirectory() as folder, torch_convolutions(options.plain):
         execution.place(inner.module)
         job = TimedJob(inner, images, config, execution)
         loop = Loop(job, config.training, config.seed, RunFolder(Path(folder)), execution)

@@ -51,13 +51,14 @@ class SmallMapConv2d(nn.Conv2d):
     def forward(self, input: Tensor) -> Tensor:
         """The convolution of `[N, C, H, W]`, or of `[C, H, W]`."""
         if self._is_plain(input):
-            pixelwise = self._is_pixelwise(input)
+            pixels = self._output_pixels(input)
+            one_pixel = self.kernel_size == (1, 1) and self.padding == (0, 0)
+            pixelwise = one_pixel and pixels <= _FEW_PIXELS
             if pixelwise and self.stride == (1, 1):
                 return self._each_pixel(input)
             places = self._places(input)
             if places is not None:
                 return self._whole_map(input, *places)
-            pixels = self._output_pixels(input)
             if pixels <= _FEW_PIXELS:
                 work = input.shape[0] * pixels * self.weight.numel()
                 if (pixelwise or pixels <= _VERY_FEW_PIXELS) and work >= _LITTLE_WORK:
@@ -117,28 +118,18 @@ class SmallMapConv2d(nn.Conv2d):
         alike = _dtype(images) == _dtype(self.weight)  # others torch refuses
         return simple and batch and alike and not isinstance(self.padding, str)
 
-    def _is_pixelwise(self, images: Tensor) -> bool:
-        """Whether the kernel is one pixel, and few pixels come out."""
-        if self.kernel_size != (1, 1) or self.padding != (0, 0):
-            return False
-        height, width = (
-            -(-size // stride) for size, stride in zip(images.shape[2:], self.stride, strict=True)
-        )
-        return height * width <= _FEW_PIXELS
-
     def _places(self, images: Tensor) -> tuple[list[int], list[int]] | None:
         """Where in the kernel the map begins for each output row, and for each column.
 
         Returns:
             None if there is an output pixel that does not see all, or too little is gained.
         """
-        found = []
-        for axis in (0, 1):
-            size, kernel = images.shape[2 + axis], self.kernel_size[axis]
+        found, movement = [], self._movement()
+        for axis, outputs in enumerate(movement.outputs(_size(images))):
+            size, kernel = images.shape[2 + axis], movement.kernel[axis]
             if size > kernel or (self.dilation[axis] > 1 and kernel > 1):
                 return None
-            padding, stride = int(self.padding[axis]), self.stride[axis]
-            outputs = (size + 2 * padding - kernel) // stride + 1
+            padding, stride = movement.padding[axis], movement.stride[axis]
             starts = [padding - stride * output for output in range(outputs)]
             if not starts or min(starts) < 0 or max(starts) + size > kernel:
                 return None

@@ -93,14 +93,13 @@ class ScheduledOptimizer:
     def tensors(self) -> dict[str, torch.Tensor]:
         """The state as named tensors: `<parameter number>.<name>`."""
         state = self.optimizer.state_dict()["state"]
-        return {
-            f"{number}.{name}": value.permute(0, 3, 1, 2)
-            if self._is_turned(number, name)
-            else value
-            for number, values in state.items()
-            for name, value in values.items()
-            if isinstance(value, torch.Tensor)
-        }
+        tensors: dict[str, torch.Tensor] = {}
+        for number, values in state.items():
+            for name, value in values.items():
+                if isinstance(value, torch.Tensor):
+                    turned = self._is_turned(number, name)
+                    tensors[f"{number}.{name}"] = value.permute(0, 3, 1, 2) if turned else value
+        return tensors
 
     def load_tensors(self, tensors: dict[str, torch.Tensor]) -> None:
         """Take back what `tensors` gave.
@@ -110,7 +109,8 @@ class ScheduledOptimizer:
         """
         state: dict[int, dict[str, torch.Tensor]] = {}
         for key, value in tensors.items():
-            number, name = int(key.partition(".")[0]), key.partition(".")[2]
+            place, _, name = key.partition(".")
+            number = int(place)
             parameter = self._parameters[number]
             if name != "step" and value.shape == parameter.shape:
                 turned = value.permute(0, 2, 3, 1) if self._is_turned(number, name) else value
